@@ -1,0 +1,2 @@
+//! The Session Manager data channel.
+#![deny(clippy::indexing_slicing, clippy::panic)]

@@ -1,0 +1,3 @@
+//! Sigma rules over commands and API calls.
+#![deny(clippy::indexing_slicing, clippy::panic)]
+pub mod finding;

@@ -1,0 +1,94 @@
+//! What was run: commands, as the shell accepted them.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::shell::Invocation;
+use crate::timestamp;
+
+/// One command line that a shell (or an interpreter at its own prompt) accepted.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Command {
+    /// Place in the session, from 0.
+    pub n: u64,
+    /// The exact line that the shell accepted; continuation and here-document lines are joined by `\n`.
+    pub text: String,
+    /// Time of the record that holds it: an upper bound, `None` for transcripts.
+    #[serde(serialize_with = "timestamp::serialize")]
+    pub at: Option<Timestamp>,
+    /// The prompt it was typed at, as shown, without escapes.
+    pub prompt: Option<String>,
+    /// How it is known.
+    pub origin: Origin,
+    /// How sure we are that exactly this was run.
+    pub confidence: Confidence,
+    /// Byte range of the input that shows it.
+    #[serde(serialize_with = "pair")]
+    pub offset: Range<u64>,
+    /// What is remarkable about it.
+    pub marks: BTreeSet<Mark>,
+    /// Effective operating-system user, if the prompt shows one.
+    pub user: Option<String>,
+    /// Working directory, if the prompt or a title shows one.
+    pub cwd: Option<String>,
+    /// The programs that the text starts, wrappers taken off.
+    pub invocations: Vec<Invocation>,
+}
+
+/// How a command is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// Read from the screen between a prompt and Enter.
+    Screen,
+    /// Keystrokes joined with the screen (captures).
+    Keys,
+    /// Marks that a shell integration printed (OSC 133/633): a claim by the host.
+    Marker,
+    /// A parameter of an API call: the command is in no transcript.
+    Api,
+}
+
+/// How sure a reading is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Guessed from lossy or contradictory records.
+    Low,
+    /// Read from a documented but lossy form.
+    Medium,
+    /// Read from every byte that the terminal printed.
+    High,
+}
+
+/// Something remarkable about a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Mark {
+    /// Typed differently first: erased, inserted or recalled text.
+    Edited,
+    /// Hidden from whoever watched: concealed, overwritten or erased text.
+    Hidden,
+    /// The prompt may be printed by a program to fake a command or to hide one.
+    SpoofSuspect,
+    /// The record ends before the line does.
+    Unterminated,
+    /// Written so that its text does not show what it runs.
+    Obfuscated,
+    /// Given to an interpreter's own prompt (python, sqlite, …).
+    Repl,
+    /// The agent's echoed shellProfile, which no user typed.
+    Profile,
+    /// The terminal was sent controls that the emulator does not know inside the command's region.
+    UnknownControl,
+    /// The line was longer than the named limit and is cut.
+    Cut,
+}
+
+fn pair<S: Serializer>(range: &Range<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    [range.start, range.end].serialize(serializer)
+}

@@ -1,0 +1,17 @@
+//! What happened in a Session Manager session, read from the records that AWS keeps of it.
+#![deny(clippy::indexing_slicing, clippy::panic)]
+
+pub mod api_call;
+pub mod command;
+pub mod reader;
+pub mod session;
+pub mod shell;
+pub mod timeline;
+pub mod timestamp;
+
+pub use api_call::ApiCall;
+pub use command::Command;
+pub use reader::{Item, Kind, Reader};
+pub use session::{Session, SessionId};
+pub use shell::Invocation;
+pub use timeline::Event;

@@ -1,0 +1,1 @@
+//! Whole paths of Session Warden, end to end.
