@@ -4,8 +4,10 @@
 pub mod api_call;
 pub mod command;
 pub mod reader;
+mod scan;
 pub mod session;
 pub mod shell;
+mod terminal;
 pub mod timeline;
 pub mod timestamp;
 

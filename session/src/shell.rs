@@ -19,3 +19,42 @@ impl Invocation {
         self.argv.join(" ")
     }
 }
+
+/// stub
+#[derive(Clone, Copy, Debug)]
+pub enum Dialect {
+    /// a
+    Posix,
+    /// b
+    PowerShell,
+}
+/// stub
+#[derive(Debug)]
+pub struct Parsed {
+    /// a
+    pub invocations: Vec<Invocation>,
+    /// b
+    pub marks: std::collections::BTreeSet<crate::command::Mark>,
+}
+/// stub
+pub fn parse(_: &str, _: Dialect) -> Parsed {
+    Parsed { invocations: Vec::new(), marks: std::collections::BTreeSet::new() }
+}
+/// stub
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// a
+    Backslash,
+    /// b
+    Quote,
+}
+/// stub
+pub fn unfinished(text: &str) -> Option<Unfinished> {
+    if text.ends_with('\\') {
+        Some(Unfinished::Backslash)
+    } else if text.matches('"').count() % 2 == 1 {
+        Some(Unfinished::Quote)
+    } else {
+        None
+    }
+}
