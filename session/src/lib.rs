@@ -8,6 +8,7 @@ pub mod session;
 pub mod shell;
 pub mod timeline;
 pub mod timestamp;
+pub mod transcript;
 
 pub use api_call::ApiCall;
 pub use command::Command;
