@@ -10,6 +10,7 @@ pub mod shell;
 mod terminal;
 pub mod timeline;
 pub mod timestamp;
+pub mod transcript;
 
 pub use api_call::ApiCall;
 pub use command::Command;
