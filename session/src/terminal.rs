@@ -80,28 +80,60 @@ fn is_full(screen: &vt100::Screen, row: u16, cols: u16) -> bool {
 }
 
 /// The width of the window that wrapped this region, from how readline wraps: it fills a row to the margin, prints one
-/// blank that the terminal puts on the next row, and returns before it (`text`, SPACE, CR, more text).
+/// blank that the terminal puts on the next row, and returns before it (`text`, SPACE, CR, more text) or moves back up
+/// (`text`, SPACE, `ESC [ A`). Widths that other rows of the region contradict do not count.
 pub(crate) fn width_from_wraps(bytes: &[u8]) -> Option<u16> {
     let mut widths: Vec<usize> = Vec::new();
+    let mut unwrapped = 0;
     for row in bytes.split(|b| *b == b'\n') {
         let mut start = 0;
-        let mut rest = row;
-        while let Some(at) = wrap_mark(rest) {
-            let begin = row.len() - rest.len();
-            if let Some(filled) = row.get(start..begin + at) {
-                widths.push(columns(filled));
+        while let Some(rest) = row.get(start..) {
+            let mark = wrap_mark(rest);
+            let piece = rest.get(..mark.unwrap_or(rest.len())).unwrap_or_default();
+            if mark.is_some() {
+                widths.push(columns(piece));
             }
-            start = begin + at + 2;
-            rest = row.get(start..).unwrap_or_default();
+            unwrapped = unwrapped.max(widest_run(piece));
+            let Some(mark) = mark else { break };
+            start += mark + 2;
         }
     }
-    let best = widths.iter().copied().max_by_key(|w| widths.iter().filter(|other| *other == w).count())?;
+    widths.retain(|width| *width >= unwrapped);
+    let best = widths.iter().copied().max_by_key(|w| (widths.iter().filter(|other| *other == w).count(), *w))?;
     u16::try_from(best).ok().filter(|width| (MIN_COLS..WIDEST).contains(width))
 }
 
-/// Place of a SPACE CR before printable text.
+/// Place of a SPACE CR before printable text, or of a SPACE before a move up.
 fn wrap_mark(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(3).position(|three| matches!(three, [b' ', b'\r', next] if *next >= 0x20 && *next != 0x7f))
+    memchr::memchr_iter(b' ', bytes).find(|at| match bytes.get(*at + 1..) {
+        Some([b'\r', next, ..]) => *next >= 0x20 && *next != 0x7f,
+        Some([0x1b, b'[', b'A', ..]) => true,
+        _ => false,
+    })
+}
+
+/// Whether the region moves up from its first row, which only a wrap can have made possible.
+pub(crate) fn climbs(bytes: &[u8]) -> bool {
+    let first = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+    memchr::memmem::find(first, CURSOR_UP).is_some()
+}
+
+const CURSOR_UP: &[u8] = b"\x1b[A";
+
+/// The widest usual window that this region cannot have fitted into on one row.
+pub(crate) fn usual_width(bytes: &[u8]) -> Option<u16> {
+    let before = memchr::memmem::find(bytes, CURSOR_UP).and_then(|at| bytes.get(..at))?;
+    let printed = columns(before);
+    USUAL_COLS.iter().rev().find(|cols| usize::from(**cols) < printed).copied()
+}
+
+/// Widths of windows that are met most.
+const USUAL_COLS: &[u16] = &[40, 64, 72, 80, 90, 96, 100, 104, 110, 120, 128, 132, 140, 150, 160, 170, 180, 190, 200, 203, 210, 238, 240, 254];
+
+/// Columns of the longest stretch of plain text that stands on one row.
+fn widest_run(bytes: &[u8]) -> usize {
+    let runs = bytes.split(|b| matches!(*b, b'\r' | 0x08 | 0x1b));
+    runs.map(|run| String::from_utf8_lossy(run).width()).max().unwrap_or(0)
 }
 
 /// Narrowest window that wraps are trusted to show.
@@ -112,11 +144,6 @@ fn columns(bytes: &[u8]) -> usize {
     let mut parser = vt100::Parser::new_with_callbacks(non_zero(1), non_zero(WIDEST), 0, Unknown(false));
     parser.process(bytes);
     usize::from(parser.screen().cursor_position().1)
-}
-
-/// Columns that text takes.
-pub(crate) fn text_columns(text: &str) -> usize {
-    text.width()
 }
 
 fn non_zero(value: u16) -> NonZeroU16 {
@@ -168,5 +195,7 @@ mod tests {
         assert_eq!(width_from_wraps(region), Some(20));
         assert_eq!(lay_out(region, Some(20)).lines, ["$ aaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbcc"]);
         assert_eq!(width_from_wraps(b"50% \r100% \r\n"), None, "a progress bar is narrower than any window");
+        assert_eq!(width_from_wraps(b"[u@h bin]$ \r(reverse-i-search)`cat': cat /etc/hosts\r"), None, "later text is wider");
+        assert_eq!(width_from_wraps(b"$ x\x08ex012345678901234 \x1b[A\x1b[C"), Some(19), "an insertion that fills the row");
     }
 }

@@ -347,6 +347,7 @@ impl Extractor {
         if let Some(width) = reading.width.filter(|_| found.is_some()) {
             self.width = Some(width);
         }
+        self.forget_completion();
         let line = self.take_row(&reading);
         match found {
             Some(_) if reading.cancelled => self.cancel(),
@@ -523,9 +524,6 @@ impl Extractor {
         if found.kind == PromptKind::Continuation && self.continue_draft(&texts, &line.place) {
             return;
         }
-        if self.draft.as_ref().is_some_and(|draft| self.was_completion(draft, &texts)) {
-            self.draft = None;
-        }
         for text in texts {
             self.begin_or_continue(text, prompt, &line, found, sink);
         }
@@ -540,9 +538,13 @@ impl Extractor {
         true
     }
 
-    /// A bell, a list of candidates and the same text again: a completion, not a command.
-    fn was_completion(&self, draft: &Draft, texts: &[&str]) -> bool {
-        draft.rang && self.rows_since > 0 && texts.first().is_some_and(|text| text.starts_with(draft.text.trim_end()))
+    /// A bell, a list of candidates and the same line again: what looked like a command was a completion.
+    fn forget_completion(&mut self) {
+        let Some(draft) = self.draft.as_ref().filter(|draft| draft.rang && self.rows_since > 0) else { return };
+        let again = format!("{}{}", draft.prompt, draft.text.trim_end());
+        if self.row.bytes().windows(again.len()).any(|bytes| bytes == again.as_bytes()) {
+            self.draft = None;
+        }
     }
 
     fn begin_or_continue(&mut self, text: &str, prompt: &str, line: &Line, found: &Found, sink: &mut Sink<'_>) {
@@ -558,7 +560,9 @@ impl Extractor {
         self.flush(sink);
         let mut draft = draft(line, text.to_owned(), prompt.to_owned(), found);
         draft.examine();
-        self.license = License::of(&draft.text);
+        if found.kind != PromptKind::Repl {
+            self.license = License::of(&draft.text);
+        }
         (self.rows_since, self.climbed) = (0, 0);
         self.draft = Some(draft);
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::terminal::{Layout, lay_out, width_from_wraps};
+use crate::terminal::{Layout, climbs, lay_out, usual_width, width_from_wraps};
 
 /// Bytes printed since the last row break that counted.
 #[derive(Debug, Default)]
@@ -99,7 +99,10 @@ impl Row {
         let mark = self.editing.unwrap_or(0);
         let (before, edited) = self.bytes.split_at_checked(mark).unwrap_or_default();
         let shown = width_from_wraps(edited);
-        let width = if before.is_empty() { shown } else { shown.and(known.or(shown)) };
+        let mut width = if before.is_empty() { shown } else { shown.and(known.or(shown)) };
+        if width.is_none() && climbs(edited) {
+            width = known.or_else(|| usual_width(edited));
+        }
         let mut layout = lay_out(&self.bytes, width);
         if layout.cursor_on_empty && layout.lines.len() > 1 {
             layout.lines.truncate(layout.cursor_line);
