@@ -3,6 +3,9 @@
 
 pub mod api_call;
 pub mod command;
+mod envelope;
+pub mod inflate;
+mod json_split;
 pub mod reader;
 mod scan;
 pub mod session;

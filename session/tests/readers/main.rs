@@ -6,5 +6,7 @@
     reason = "tests read their data from files"
 )]
 
+mod api_call;
+mod inflate;
 mod support;
 mod transcript;
