@@ -107,7 +107,11 @@ pub(crate) fn parse(
     report: &mut Report<'_>,
 ) -> Option<Detection> {
     let Some(entries) = node.as_mapping() else {
-        report.error(key, Problem::Expected { what: "`detection`".to_owned(), expected: "a mapping of selections" }, None);
+        report.error(
+            key,
+            Problem::Expected { what: "`detection`".to_owned(), expected: "a mapping of selections" },
+            None,
+        );
         return None;
     };
     let mut reader = Reader { known, fields, report, items: Vec::new(), values: 0 };
@@ -268,7 +272,11 @@ impl Reader<'_, '_> {
         self.values += nodes.len();
         if self.values > MAX_VALUES {
             let span = nodes.first().map(|node| node.span).unwrap_or_default();
-            self.report.error(span, Problem::Limit { what: "the number of values of the rule", limit: MAX_VALUES }, None);
+            self.report.error(
+                span,
+                Problem::Limit { what: "the number of values of the rule", limit: MAX_VALUES },
+                None,
+            );
             return None;
         }
         // A keyword stands anywhere in a value; a field's value is the whole of it.

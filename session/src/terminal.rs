@@ -80,8 +80,8 @@ fn is_full(screen: &vt100::Screen, row: u16, cols: u16) -> bool {
 }
 
 /// The width of the window that wrapped this region, from how readline wraps: it fills a row to the margin, prints one
-/// blank that the terminal puts on the next row, and returns before it (`text`, SPACE, CR, more text) or moves back up
-/// (`text`, SPACE, `ESC [ A`). Widths that other rows of the region contradict do not count.
+/// blank that the terminal puts on the next row, and returns before it (`text`, SPACE, CR, more text). Widths that other
+/// rows of the region contradict do not count.
 pub(crate) fn width_from_wraps(bytes: &[u8]) -> Option<u16> {
     let mut widths: Vec<usize> = Vec::new();
     let mut unwrapped = 0;
@@ -103,13 +103,10 @@ pub(crate) fn width_from_wraps(bytes: &[u8]) -> Option<u16> {
     u16::try_from(best).ok().filter(|width| (MIN_COLS..WIDEST).contains(width))
 }
 
-/// Place of a SPACE CR before printable text, or of a SPACE before a move up.
+/// Place of a SPACE CR before printable text.
 fn wrap_mark(bytes: &[u8]) -> Option<usize> {
-    memchr::memchr_iter(b' ', bytes).find(|at| match bytes.get(*at + 1..) {
-        Some([b'\r', next, ..]) => *next >= 0x20 && *next != 0x7f,
-        Some([0x1b, b'[', b'A', ..]) => true,
-        _ => false,
-    })
+    let text = |at: usize| bytes.get(at + 2).is_some_and(|next| *next >= 0x20 && *next != 0x7f);
+    memchr::memmem::find_iter(bytes, b" \r").find(|at| text(*at))
 }
 
 /// Whether the region moves up from its first row, which only a wrap can have made possible.
@@ -120,15 +117,20 @@ pub(crate) fn climbs(bytes: &[u8]) -> bool {
 
 const CURSOR_UP: &[u8] = b"\x1b[A";
 
-/// The widest usual window that this region cannot have fitted into on one row.
-pub(crate) fn usual_width(bytes: &[u8]) -> Option<u16> {
+/// The width of the window of a region that climbs but shows no wrap of readline's: the width that the session has shown,
+/// what was printed before the blank that wrapped it, or the widest usual window that it cannot have fitted into.
+pub(crate) fn width_from_climb(bytes: &[u8], known: Option<u16>) -> Option<u16> {
     let before = memchr::memmem::find(bytes, CURSOR_UP).and_then(|at| bytes.get(..at))?;
     let printed = columns(before);
-    USUAL_COLS.iter().rev().find(|cols| usize::from(**cols) < printed).copied()
+    let narrower = |cols: &u16| usize::from(*cols) < printed;
+    let filled = printed.checked_sub(1).and_then(|cols| u16::try_from(cols).ok()).filter(|_| before.ends_with(b" "));
+    let usual = || USUAL_COLS.iter().rev().copied().find(narrower);
+    known.filter(narrower).or_else(|| filled.filter(|cols| USUAL_COLS.contains(cols))).or_else(usual)
 }
 
 /// Widths of windows that are met most.
-const USUAL_COLS: &[u16] = &[40, 64, 72, 80, 90, 96, 100, 104, 110, 120, 128, 132, 140, 150, 160, 170, 180, 190, 200, 203, 210, 238, 240, 254];
+const USUAL_COLS: &[u16] =
+    &[40, 64, 72, 80, 90, 96, 100, 104, 110, 120, 128, 132, 140, 150, 160, 170, 180, 190, 200, 203, 210, 238, 240, 254];
 
 /// Columns of the longest stretch of plain text that stands on one row.
 fn widest_run(bytes: &[u8]) -> usize {
@@ -195,7 +197,12 @@ mod tests {
         assert_eq!(width_from_wraps(region), Some(20));
         assert_eq!(lay_out(region, Some(20)).lines, ["$ aaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbcc"]);
         assert_eq!(width_from_wraps(b"50% \r100% \r\n"), None, "a progress bar is narrower than any window");
-        assert_eq!(width_from_wraps(b"[u@h bin]$ \r(reverse-i-search)`cat': cat /etc/hosts\r"), None, "later text is wider");
-        assert_eq!(width_from_wraps(b"$ x\x08ex012345678901234 \x1b[A\x1b[C"), Some(19), "an insertion that fills the row");
+        assert_eq!(
+            width_from_wraps(b"[u@h bin]$ \r(reverse-i-search)`cat': cat /etc/hosts\r"),
+            None,
+            "later text is wider"
+        );
+        let filled = format!("$ x\x08e{} \x1b[A\x1b[C", "x".repeat(77));
+        assert_eq!(width_from_climb(filled.as_bytes(), None), Some(80), "an insertion that fills the row");
     }
 }

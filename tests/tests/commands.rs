@@ -20,7 +20,8 @@ fn transcripts_give_the_commands_that_ran() {
 fn legacy_transcripts_give_the_commands_that_ran() {
     let Some(sessions) = sessions() else { return };
     let legacy: Vec<PathBuf> = sessions.into_iter().filter(|dir| dir.join("transcript-legacy.log").exists()).collect();
-    let score = table("transcript-legacy.log", &legacy, |dir| read(&dir.join("transcript-legacy.log"), Kind::Transcript));
+    let score =
+        table("transcript-legacy.log", &legacy, |dir| read(&dir.join("transcript-legacy.log"), Kind::Transcript));
     assert!(score.recall() >= 0.93 && score.precision() >= 0.93, "{score:?}");
 }
 
@@ -52,7 +53,8 @@ fn sessions() -> Option<Vec<PathBuf>> {
         return None;
     };
     let root = Path::new(&data).join("made/transcripts");
-    let mut dirs: Vec<PathBuf> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|dir| dir.is_dir()).collect();
+    let mut dirs: Vec<PathBuf> =
+        fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|dir| dir.is_dir()).collect();
     dirs.sort();
     Some(dirs)
 }
@@ -73,7 +75,12 @@ fn table(title: &str, sessions: &[PathBuf], read: impl Fn(&Path) -> Vec<String>)
         total.found += found.len();
         total.right += pairs.len();
     }
-    println!("{title}: recall {:.3}, precision {:.3} over {} commands\n", total.recall(), total.precision(), total.wanted);
+    println!(
+        "{title}: recall {:.3}, precision {:.3} over {} commands\n",
+        total.recall(),
+        total.precision(),
+        total.wanted
+    );
     total
 }
 
@@ -94,7 +101,12 @@ fn in_truth_form(text: &str, truth: &[String]) -> Vec<String> {
 
 /// A screen shows neither tabs nor how many blanks stand at a line's end.
 fn normal(text: &str) -> String {
-    text.split('\n').map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("\n").trim().to_owned()
+    text.split('\n')
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect::<Vec<_>>()
+        .join("\n")
+        .trim()
+        .to_owned()
 }
 
 /// Longest common subsequence: pairs of places.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::command::prompt::{PromptKind, directory, user};
 use crate::command::{Command, Confidence, Mark, Origin};
 use crate::session::Platform;
-use crate::shell::{Dialect, Unfinished, parse, unfinished};
+use crate::shell::{Dialect, Invocation, Parsed, Unfinished, parse, unfinished};
 
 /// A command that was accepted, kept until the next prompt shows that nothing belongs to it any more.
 #[derive(Clone, Debug)]
@@ -25,19 +25,25 @@ pub(crate) struct Draft {
     pub(crate) rang: bool,
     /// What the shell still wants.
     pub(crate) wants: Option<Unfinished>,
+    /// What the text starts, as far as it is here.
+    pub(crate) parsed: Parsed,
 }
 
 /// Longest command, here-document included, in bytes.
 pub(crate) const MAX_COMMAND: usize = 256 * 1024;
 
 impl Draft {
-    /// Finds out what the shell still wants.
-    pub(crate) fn examine(&mut self) {
-        self.wants = if self.kind == PromptKind::Repl { None } else { unfinished(&self.text) };
+    /// Reads the text: what the shell still wants, and what it starts.
+    pub(crate) fn examine(&mut self, platform: Platform) {
+        let windows = platform == Platform::Windows;
+        if self.kind != PromptKind::Repl {
+            self.wants = if windows { None } else { unfinished(&self.text) };
+            self.parsed = parse(&self.text, if windows { Dialect::PowerShell } else { Dialect::Posix });
+        }
     }
 
     /// Adds a line that was typed at a continuation prompt.
-    pub(crate) fn continue_with(&mut self, line: &str, place: &Range<u64>) {
+    pub(crate) fn continue_with(&mut self, line: &str, place: &Range<u64>, platform: Platform) {
         self.place.end = place.end;
         if self.text.len() + line.len() >= MAX_COMMAND {
             self.marks.insert(Mark::Cut);
@@ -50,23 +56,27 @@ impl Draft {
             self.text.push('\n');
         }
         self.text.push_str(line);
-        self.examine();
+        let inside = match &self.wants {
+            Some(Unfinished::HereDoc { delimiter, tabs: true }) => line.trim_start_matches('\t') != delimiter,
+            Some(Unfinished::HereDoc { delimiter, .. }) => line != delimiter,
+            _ => false,
+        };
+        if !inside {
+            self.examine(platform);
+        }
     }
 
     /// The command, numbered.
-    pub(crate) fn into_command(self, n: u64, platform: Platform) -> Command {
-        let mut marks = self.marks;
-        let repl = self.kind == PromptKind::Repl;
-        let dialect = if platform == Platform::Windows { Dialect::PowerShell } else { Dialect::Posix };
-        let mut invocations = Vec::new();
-        if repl {
-            marks.insert(Mark::Repl);
-        } else {
-            let parsed = parse(&self.text, dialect);
-            invocations = parsed.invocations;
-            marks.extend(parsed.marks);
+    pub(crate) fn into_command(mut self, n: u64, platform: Platform) -> Command {
+        if self.wants.is_some() {
+            self.examine(platform);
         }
         let shell = self.kind != PromptKind::Repl;
+        let mut marks = self.marks;
+        marks.extend(self.parsed.marks);
+        if !shell {
+            marks.insert(Mark::Repl);
+        }
         Command {
             n,
             user: shell.then(|| user(&self.prompt)).flatten(),
@@ -78,7 +88,7 @@ impl Draft {
             confidence: self.confidence,
             offset: self.place,
             marks,
-            invocations,
+            invocations: self.parsed.invocations,
         }
     }
 }
@@ -100,11 +110,11 @@ pub(crate) struct License {
 
 impl License {
     /// What this command line lets follow.
-    pub(crate) fn of(text: &str) -> Self {
-        let mut license = Self { unbracketed: text.contains("bracketed"), ..Self::default() };
-        license.shell = ["PS1", "PROMPT", "prompt"].iter().any(|name| text.contains(name));
-        for word in text.split(|c: char| c.is_whitespace() || ";|&(){}'\"`=".contains(c)) {
-            let program = word.rsplit('/').next().unwrap_or_default();
+    pub(crate) fn of(text: &str, invocations: &[Invocation]) -> Self {
+        let prompts = ["PS1", "PROMPT", "prompt"].iter().any(|name| text.contains(name));
+        let mut license = Self { unbracketed: text.contains("bracketed"), shell: prompts, ..Self::default() };
+        for program in invocations.iter().filter_map(|invocation| invocation.argv.first()) {
+            let program = program.rsplit('/').next().unwrap_or_default();
             let stem = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
             license.shell |= SHELLS.contains(&program);
             license.repl |= INTERPRETERS.contains(&stem) || INTERPRETERS.contains(&program);
@@ -358,7 +368,7 @@ mod tests {
             ("cat notes.txt", (false, false, false, false)),
         ];
         for (text, wanted) in rows {
-            let license = License::of(text);
+            let license = License::of(text, &parse(text, Dialect::Posix).invocations);
             assert_eq!((license.shell, license.repl, license.multiplexer, license.full_screen), wanted, "{text}");
         }
     }

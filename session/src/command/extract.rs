@@ -17,6 +17,7 @@ use crate::command::row::{Reading, Row};
 use crate::command::{Command, Confidence, Mark, Origin};
 use crate::scan::{Params, Scanner, Token};
 use crate::session::Platform;
+use crate::shell::Parsed;
 use crate::timeline::Fidelity;
 
 /// Where commands go.
@@ -63,6 +64,14 @@ struct Found {
     kind: PromptKind,
     origin: Origin,
     confidence: Confidence,
+    /// The line editor began behind the prompt, and ends before Enter moves the cursor.
+    editor_below: bool,
+}
+
+impl Found {
+    fn shell(line: usize, end: usize, confidence: Confidence) -> Self {
+        Self { line, end, kind: PromptKind::Shell, origin: Origin::Screen, confidence, editor_below: false }
+    }
 }
 
 /// Lines kept while no prompt is known.
@@ -211,31 +220,53 @@ impl Extractor {
 
     /// The line editor is done with a line.
     fn end_editing(&mut self, sink: &mut Sink<'_>) {
-        let reading = self.row.read(self.width);
-        if reading.width.is_some() {
-            self.width = reading.width;
-        }
+        let (reading, found) = self.read_edited();
+        self.width = reading.width.or(self.width);
+        self.pasting = false;
         let line = self.take_row(&reading);
-        if reading.cancelled && !reading.entered {
-            self.cancel();
-            return;
-        }
-        let Some(found) = self.find_edited(&reading, &line.lines) else {
-            if reading.entered && !line.lines.iter().all(|text| text.trim().is_empty()) {
+        let Some(found) = found else {
+            let blank = line.lines.iter().all(|text| text.trim().is_empty());
+            if reading.entered && !blank && !self.fills_screen() {
                 self.unresolved.push(line);
-                if self.unresolved.len() >= MAX_UNRESOLVED {
-                    self.resolve(sink);
-                }
+            }
+            if self.unresolved.len() >= MAX_UNRESOLVED {
+                self.resolve(sink);
             }
             return;
         };
-        let behind_prompt = !reading.before.is_empty() && found.end >= reading.before.len();
-        if reading.entered || behind_prompt {
+        if reading.cancelled && !reading.entered {
+            self.cancel();
+        } else if reading.entered || found.editor_below {
             self.resolve(sink);
             self.accept(line, &found, reading.interrupted, sink);
         } else {
             self.learn(&line, &found);
         }
+    }
+
+    /// Reads a region and finds its prompt: behind the mark (bash, fish) or before it (zsh).
+    fn read_edited(&self) -> (Reading, Option<Found>) {
+        let before = self.row.before();
+        let known = self.prompts.known_at_start(&before).is_some_and(|(end, _)| end == before.len());
+        let reading = self.row.read(self.width);
+        let mut found = if known { None } else { self.find_edited(&reading) };
+        if let Some(found) = &mut found {
+            // zsh prints its prompt again behind the mark when the window's size arrives.
+            let prompt = reading.lines.get(found.line).and_then(|line| line.get(..found.end));
+            found.editor_below = !before.trim().is_empty() && prompt == Some(before.as_str());
+        }
+        if found.is_some() || before.trim().is_empty() || self.fills_screen() {
+            let found = found.or_else(|| self.find_changed(&reading.lines));
+            return (reading, found);
+        }
+        let whole = self.row.read_whole(self.width);
+        let line = whole.lines.iter().rposition(|line| line.starts_with(&before));
+        let found = line.map(|line| Found { editor_below: true, ..Found::shell(line, before.len(), Confidence::High) });
+        (whole, found)
+    }
+
+    fn fills_screen(&self) -> bool {
+        self.alternate.is_some_and(|license| license.full_screen && !license.multiplexer)
     }
 
     fn take_row(&mut self, reading: &Reading) -> Line {
@@ -269,61 +300,49 @@ impl Extractor {
     }
 
     /// The prompt of a region that a line editor marked.
-    fn find_edited(&self, reading: &Reading, lines: &[String]) -> Option<Found> {
-        if let Some(found) = marked(reading, lines) {
+    fn find_edited(&self, reading: &Reading) -> Option<Found> {
+        let lines = &reading.lines;
+        if let Some(found) = marked(reading) {
             return Some(found);
         }
-        let offset = lines.first().filter(|line| line.starts_with(&reading.before)).map_or(0, |_| reading.before.len());
-        let behind = |line: usize, text: &str| {
-            if line == 0 { text.get(offset..).unwrap_or_default().to_owned() } else { text.to_owned() }
-        };
-        let place = |line: usize, end: usize| if line == 0 { end + offset } else { end };
-        let found = |line: usize, end: usize, kind, confidence| Found {
-            line,
-            end: place(line, end),
-            kind,
-            origin: Origin::Screen,
-            confidence,
-        };
         for (at, text) in lines.iter().enumerate().rev() {
-            if let Some((end, kind)) = self.prompts.known_at_start(&behind(at, text)) {
-                return Some(found(at, end, kind, Confidence::High));
+            if let Some((end, kind)) = self.prompts.known_at_start(text) {
+                return Some(Found { kind, ..Found::shell(at, end, Confidence::High) });
             }
         }
-        if self.alternate.is_some_and(|license| license.full_screen) {
+        if self.fills_screen() {
             return None;
         }
         let wants = self.draft.as_ref().is_some_and(|draft| draft.kind == PromptKind::Shell);
         for (at, text) in lines.iter().enumerate() {
-            let text = behind(at, text);
-            if let Some(end) = continuation_end(&text).filter(|_| wants) {
-                return Some(found(at, end, PromptKind::Continuation, Confidence::High));
-            }
-            if let Some(end) = repl_end(&text)
-                .filter(|_| self.license.repl && stock_end(&text).is_none_or(|end| is_word_prompt(&text, end)))
-            {
-                return Some(found(at, end, PromptKind::Repl, Confidence::High));
-            }
-            if let Some(end) = stock_end(&text) {
-                return Some(found(at, end, PromptKind::Shell, Confidence::High));
+            let end = continuation_end(text).filter(|_| wants).map(|end| (end, PromptKind::Continuation));
+            let end = end.or_else(|| self.repl_prompt(text).map(|end| (end, PromptKind::Repl)));
+            let end = end.or_else(|| stock_end(text).map(|end| (end, PromptKind::Shell)));
+            if let Some((end, kind)) = end {
+                return Some(Found { kind, ..Found::shell(at, end, Confidence::High) });
             }
         }
-        if !reading.before.trim().is_empty() && offset > 0 {
-            return Some(Found {
-                line: 0,
-                end: offset,
-                kind: PromptKind::Shell,
-                origin: Origin::Screen,
-                confidence: Confidence::Medium,
-            });
+        None
+    }
+
+    /// A region whose prompt has no usual shape, in a session that prints none or has just changed it.
+    fn find_changed(&self, lines: &[String]) -> Option<Found> {
+        if self.fills_screen() {
+            return None;
         }
         if self.prompts.prints_none() {
-            return Some(found(0, 0, PromptKind::Shell, Confidence::High));
+            return Some(Found::shell(0, 0, Confidence::High));
         }
         let changed = self.license.shell && !self.prompts.is_empty();
         let last = lines.len().checked_sub(1)?;
-        let end = any_end(&behind(last, lines.get(last)?)).filter(|_| changed)?;
-        Some(found(last, end, PromptKind::Shell, Confidence::Medium))
+        let end = any_end(lines.get(last)?).filter(|_| changed)?;
+        Some(Found::shell(last, end, Confidence::Medium))
+    }
+
+    /// An interpreter's prompt, if one was started and the shape is not a shell's alone.
+    fn repl_prompt(&self, text: &str) -> Option<usize> {
+        let in_repl = self.license.repl || self.draft.as_ref().is_some_and(|draft| draft.kind == PromptKind::Repl);
+        repl_end(text).filter(|_| in_repl && stock_end(text).is_none_or(|end| is_word_prompt(text, end)))
     }
 
     /// A row ends outside every marked region: output, or a command at a prompt without marks.
@@ -357,13 +376,7 @@ impl Extractor {
                 self.pasting = true;
             }
             None if pasted => {
-                let found = Found {
-                    line: 0,
-                    end: 0,
-                    kind: PromptKind::Shell,
-                    origin: Origin::Screen,
-                    confidence: Confidence::Medium,
-                };
+                let found = Found::shell(0, 0, Confidence::Medium);
                 self.accept(line, &found, false, sink);
             }
             None => self.output_row(line),
@@ -394,43 +407,42 @@ impl Extractor {
 
     /// The prompt of a row outside every marked region.
     fn find_row(&self, reading: &Reading) -> Option<Found> {
-        if let Some(found) = marked(reading, &reading.lines) {
+        if let Some(found) = marked(reading) {
             return Some(found);
         }
-        let text = reading.lines.last()?;
-        let found = |end, kind, confidence| {
-            Some(Found { line: reading.lines.len() - 1, end, kind, origin: Origin::Screen, confidence })
-        };
+        let line = reading.lines.len().checked_sub(1)?;
+        let text = reading.lines.get(line)?;
         let exact = self.confidence();
-        let draft = self.draft.as_ref();
-        if let Some((end, kind)) = self.prompts.known_at_start(text) {
-            let visible = self.fidelity != Fidelity::Exact || self.license.unbracketed || self.in_multiplexer();
-            if visible || !self.prompts.is_edited(text.get(..end)?) {
-                return found(end, kind, exact);
-            }
-        }
-        let wants = draft.is_some_and(|draft| draft.wants.is_some());
-        if let Some(end) = continuation_end(text).filter(|_| wants) {
-            return found(end, PromptKind::Continuation, exact);
-        }
-        let in_repl = self.license.repl || draft.is_some_and(|draft| draft.kind == PromptKind::Repl);
-        if let Some(end) =
-            repl_end(text).filter(|_| in_repl && stock_end(text).is_none_or(|end| is_word_prompt(text, end)))
-        {
-            return found(end, PromptKind::Repl, exact);
-        }
-        if let Some(end) = self
-            .prompts
-            .similar_at_start(text)
-            .filter(|_| !self.prompts.all_edited() || self.fidelity != Fidelity::Exact)
-        {
-            return found(end, PromptKind::Shell, exact);
-        }
-        let opened = self.license.shell || self.prompts.is_empty() || self.in_multiplexer();
-        if let Some(end) = stock_end(text).filter(|_| opened) {
-            return found(end, PromptKind::Shell, exact.min(Confidence::Medium));
-        }
-        self.find_behind_output(text)
+        let found = |(end, kind, confidence)| Found { kind, ..Found::shell(line, end, confidence) };
+        let continuation = || {
+            let wants = self.draft.as_ref().is_some_and(|draft| draft.wants.is_some());
+            continuation_end(text).filter(|_| wants).map(|end| (end, PromptKind::Continuation, exact))
+        };
+        let similar = || {
+            let end = self.prompts.similar_at_start(text)?;
+            (self.rows_count() || !self.prompts.all_edited()).then_some((end, PromptKind::Shell, exact))
+        };
+        let opened = || {
+            let opened = self.license.shell || self.prompts.is_empty() || self.in_multiplexer();
+            stock_end(text).filter(|_| opened).map(|end| (end, PromptKind::Shell, exact.min(Confidence::Medium)))
+        };
+        self.known_row(text)
+            .or_else(continuation)
+            .or_else(|| self.repl_prompt(text).map(|end| (end, PromptKind::Repl, exact)))
+            .or_else(similar)
+            .or_else(opened)
+            .map(found)
+            .or_else(|| self.find_behind_output(text))
+    }
+
+    fn known_row(&self, text: &str) -> Option<(usize, PromptKind, Confidence)> {
+        let (end, kind) = self.prompts.known_at_start(text)?;
+        (self.rows_count() || !self.prompts.is_edited(text.get(..end)?)).then_some((end, kind, self.confidence()))
+    }
+
+    /// Whether prompts that a line editor marks may stand in unmarked rows too.
+    fn rows_count(&self) -> bool {
+        self.fidelity != Fidelity::Exact || self.license.unbracketed || self.in_multiplexer()
     }
 
     /// A prompt behind output that had no line end, if the command just run did not print the prompt itself.
@@ -439,13 +451,7 @@ impl Extractor {
         let (begin, end) = self.prompts.known_inside(text)?;
         let prompt = text.get(begin..end)?;
         let honest = !draft.text.contains(prompt.trim_end()) && !self.prompts.is_edited(prompt);
-        honest.then_some(Found {
-            line: 0,
-            end,
-            kind: PromptKind::Shell,
-            origin: Origin::Screen,
-            confidence: Confidence::Medium,
-        })
+        honest.then(|| Found::shell(0, end, Confidence::Medium))
     }
 
     fn confidence(&self) -> Confidence {
@@ -463,8 +469,8 @@ impl Extractor {
         {
             text.clone_into(&mut draft.text);
             draft.marks.insert(Mark::Edited);
-            draft.examine();
-            self.license = License::of(&draft.text);
+            draft.examine(self.platform);
+            self.license = License::of(&draft.text, &draft.parsed.invocations);
         }
         self.rows_since += 1;
         self.pasting = false;
@@ -479,13 +485,7 @@ impl Extractor {
         if command.trim().is_empty() || self.suspects.len() >= MAX_SUSPECTS {
             return;
         }
-        let found = Found {
-            line: 0,
-            end: prompt.len(),
-            kind: PromptKind::Shell,
-            origin: Origin::Screen,
-            confidence: Confidence::Low,
-        };
+        let found = Found::shell(0, prompt.len(), Confidence::Low);
         let mut draft = draft(&line, command.to_owned(), prompt.to_owned(), &found);
         draft.marks.insert(Mark::SpoofSuspect);
         self.suspects.push(draft);
@@ -532,9 +532,9 @@ impl Extractor {
     fn continue_draft(&mut self, texts: &[&str], place: &Range<u64>) -> bool {
         let Some(draft) = &mut self.draft else { return false };
         for text in texts {
-            draft.continue_with(text, place);
+            draft.continue_with(text, place, self.platform);
         }
-        self.license = License::of(&draft.text);
+        self.license = License::of(&draft.text, &draft.parsed.invocations);
         true
     }
 
@@ -550,8 +550,8 @@ impl Extractor {
     fn begin_or_continue(&mut self, text: &str, prompt: &str, line: &Line, found: &Found, sink: &mut Sink<'_>) {
         let same_buffer = self.draft.as_ref().is_some_and(|draft| draft.wants.is_some() && draft.place == line.place);
         if same_buffer && let Some(draft) = &mut self.draft {
-            draft.continue_with(text, &line.place);
-            self.license = License::of(&draft.text);
+            draft.continue_with(text, &line.place, self.platform);
+            self.license = License::of(&draft.text, &draft.parsed.invocations);
             return;
         }
         if text.trim().is_empty() {
@@ -559,9 +559,9 @@ impl Extractor {
         }
         self.flush(sink);
         let mut draft = draft(line, text.to_owned(), prompt.to_owned(), found);
-        draft.examine();
+        draft.examine(self.platform);
         if found.kind != PromptKind::Repl {
-            self.license = License::of(&draft.text);
+            self.license = License::of(&draft.text, &draft.parsed.invocations);
         }
         (self.rows_since, self.climbed) = (0, 0);
         self.draft = Some(draft);
@@ -588,14 +588,7 @@ impl Extractor {
             self.prompts.learn_empty();
         }
         for line in unresolved.clone() {
-            let last = line.lines.len().saturating_sub(1);
-            let found = Found {
-                line: last,
-                end: shared.len(),
-                kind: PromptKind::Shell,
-                origin: Origin::Screen,
-                confidence: Confidence::Medium,
-            };
+            let found = Found::shell(line.lines.len().saturating_sub(1), shared.len(), Confidence::Medium);
             self.accept(line, &found, false, sink);
         }
     }
@@ -603,11 +596,7 @@ impl Extractor {
     /// The record ends inside a row: a command may have lost its line end, or was never entered.
     fn end_unterminated(&mut self, sink: &mut Sink<'_>) {
         let reading = self.row.read(self.width);
-        let found = if self.row.editing.is_some() {
-            self.find_edited(&reading, &reading.lines)
-        } else {
-            self.find_row(&reading)
-        };
+        let found = if self.row.editing.is_some() { self.find_edited(&reading) } else { self.find_row(&reading) };
         let mut line = self.take_row(&reading);
         line.marks.push(Mark::Unterminated);
         if let Some(found) = found.filter(|_| !reading.cancelled) {
@@ -631,6 +620,7 @@ fn draft(line: &Line, text: String, prompt: String, found: &Found) -> Draft {
         marks: line.marks.iter().copied().collect(),
         rang: line.rang,
         wants: None,
+        parsed: Parsed::default(),
     }
 }
 
@@ -639,16 +629,11 @@ fn is_word_prompt(text: &str, end: usize) -> bool {
     text.get(..end).is_some_and(|prompt| !prompt.contains(['@', '$', '[']))
 }
 
-fn marked(reading: &Reading, lines: &[String]) -> Option<Found> {
+/// The prompt whose end a shell integration marked.
+fn marked(reading: &Reading) -> Option<Found> {
     let prompt = reading.marked_prompt.as_deref()?;
-    let line = lines.iter().rposition(|line| line.starts_with(prompt))?;
-    Some(Found {
-        line,
-        end: prompt.len(),
-        kind: PromptKind::Shell,
-        origin: Origin::Marker,
-        confidence: Confidence::High,
-    })
+    let line = reading.lines.iter().rposition(|line| line.starts_with(prompt))?;
+    Some(Found { origin: Origin::Marker, ..Found::shell(line, prompt.len(), Confidence::High) })
 }
 
 /// A prompt that a resize printed twice on one row stands before the command twice.

@@ -139,20 +139,24 @@ pub(crate) fn repl_end(line: &str) -> Option<usize> {
     if let Some(prompt) = REPL_PROMPTS.iter().find(|prompt| line.starts_with(**prompt)) {
         return Some(prompt.len());
     }
-    // `irb(main):001> `, `MariaDB [db]> `, `db=# `, `db-> `, `  DB<1> `, `In [3]: `, `127.0.0.1:6379> `, `(Pdb) `, `jshell> `.
-    let (head, end) = ["> ", "# ", "* ", "]: ", ") "]
-        .iter()
-        .filter_map(|sign| {
-            let at = line.find(sign)?;
-            Some((line.get(..at)?, at + sign.len()))
-        })
-        .min_by_key(|(head, _)| head.len())?;
-    let words = head.trim_start().split(' ').count();
-    let plain = head.len() <= 40 && words <= 2 && !head.contains(['"', '\'', ';', '|', '&', '$', '/', '<'])
-        || head.contains("DB<");
-    let named = head.chars().any(char::is_alphanumeric) || head.trim_start().starts_with("...") || head.trim() == "-";
-    (plain && named).then_some(end)
+    let ends = REPL_SIGNS.iter().filter_map(|sign| {
+        let at = line.find(sign)?;
+        Some((line.get(..at)?, *sign, at + sign.len()))
+    });
+    let (head, sign, end) = ends.min_by_key(|(head, _, _)| head.len())?;
+    let name = head.trim_start();
+    let plain = head.len() <= 40 && !name.contains(['"', '\'', ';', '|', '&', '$', '/']);
+    let fits = match sign {
+        "> " => (name.split(' ').count() <= 2 && !name.contains('<')) || name.starts_with("DB<"),
+        "# " => name.ends_with(['=', '-', '*', '(', '\'', '"']),
+        "]: " => name.starts_with("In ["),
+        _ => name.starts_with('(') && !name.contains(' '),
+    };
+    (plain && fits && !name.is_empty()).then_some(end)
 }
+
+/// How interpreters' prompts end: `irb(main):001> `, `MariaDB [db]> `, `  DB<1> `; `db=# `; `In [3]: `; `(gdb) `.
+const REPL_SIGNS: &[&str] = &["> ", "# ", "]: ", ") "];
 
 /// The effective user, if a shell prompt shows one: its name, or root behind `#`.
 pub(crate) fn user(prompt: &str) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::terminal::{Layout, climbs, lay_out, usual_width, width_from_wraps};
+use crate::terminal::{climbs, lay_out, width_from_climb, width_from_wraps};
 
 /// Bytes printed since the last row break that counted.
 #[derive(Debug, Default)]
@@ -32,9 +32,7 @@ pub(crate) const MAX_ROW: usize = 64 * 1024;
 pub(crate) struct Reading {
     /// Its lines, without the empty one behind Enter.
     pub(crate) lines: Vec<String>,
-    /// What stood on the row before the line editor began: zsh's prompt, or output without a line end.
-    pub(crate) before: String,
-    /// Columns of the prompt, where a shell integration marked its end.
+    /// The prompt, where a shell integration marked its end.
     pub(crate) marked_prompt: Option<String>,
     /// Whether the cursor stands on a fresh line below all others.
     pub(crate) entered: bool,
@@ -74,7 +72,7 @@ impl Row {
     pub(crate) fn begin_editing(&mut self, place: &Range<u64>) {
         let keep = self.bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         self.bytes.drain(..keep);
-        if self.bytes.len() > MAX_BEFORE {
+        if self.bytes.len() > MAX_BEFORE || self.bytes.iter().all(|b| *b == b'\r') {
             self.bytes.clear();
         }
         *self = Self { bytes: std::mem::take(&mut self.bytes), place: place.clone(), ..Self::default() };
@@ -94,31 +92,46 @@ impl Row {
         !text.iter().any(|b| *b < 0x20 || *b == 0x7f)
     }
 
-    /// Reads the row. `known` is the window's width as the session has shown it so far.
+    /// What stood on the row before the line editor began: zsh's prompt, or output without a line end.
+    pub(crate) fn before(&self) -> String {
+        let before = self.bytes.get(..self.editing.unwrap_or(0)).unwrap_or_default();
+        if before.is_empty() { String::new() } else { last_line(before, None) }
+    }
+
+    /// Reads what the line editor printed as the editor itself sees it: it takes its prompt to begin at the left margin,
+    /// whatever stood there. Without an editor this is the whole row. `known` is the window's width as the session has
+    /// shown it so far.
     pub(crate) fn read(&self, known: Option<u16>) -> Reading {
-        let mark = self.editing.unwrap_or(0);
-        let (before, edited) = self.bytes.split_at_checked(mark).unwrap_or_default();
+        self.read_from(self.editing.unwrap_or(0), known)
+    }
+
+    /// Reads the row with what stood on it before the line editor began.
+    pub(crate) fn read_whole(&self, known: Option<u16>) -> Reading {
+        self.read_from(0, known)
+    }
+
+    fn read_from(&self, start: usize, known: Option<u16>) -> Reading {
+        let bytes = self.bytes.get(start..).unwrap_or_default();
+        let edited = self.bytes.get(self.editing.unwrap_or(0)..).unwrap_or_default();
         let shown = width_from_wraps(edited);
-        let mut width = if before.is_empty() { shown } else { shown.and(known.or(shown)) };
-        if width.is_none() && climbs(edited) {
-            width = known.or_else(|| usual_width(edited));
-        }
-        let mut layout = lay_out(&self.bytes, width);
-        if layout.cursor_on_empty && layout.lines.len() > 1 {
+        let width = shown.or_else(|| width_from_climb(bytes, known).filter(|_| climbs(bytes)));
+        let mut layout = lay_out(bytes, width);
+        let entered = layout.cursor_on_empty;
+        if entered && layout.lines.len() > 1 {
             layout.lines.truncate(layout.cursor_line);
         }
+        layout.lines.truncate(layout.cursor_line + 1);
         Reading {
-            before: last_line(before),
             marked_prompt: self
                 .prompt_end
-                .and_then(|end| self.bytes.get(..end))
-                .map(|bytes| last_laid_out(bytes, width)),
-            entered: layout.cursor_on_empty || edited.ends_with(b"\r\n"),
+                .and_then(|end| self.bytes.get(start..end))
+                .map(|bytes| last_line(bytes, width)),
+            entered: entered || edited.ends_with(b"\r\n"),
             cancelled: ends_cancelled(edited),
             interrupted: edited.ends_with(b"\r\n") && has_foreign_break(edited),
-            width: shown.filter(|_| before.is_empty()),
+            width: shown,
             unknown: layout.unknown,
-            lines: up_to_cursor(layout),
+            lines: layout.lines,
         }
     }
 }
@@ -126,16 +139,7 @@ impl Row {
 /// Longest output without a line end that is kept before a prompt.
 const MAX_BEFORE: usize = 4096;
 
-fn up_to_cursor(mut layout: Layout) -> Vec<String> {
-    layout.lines.truncate(layout.cursor_line + 1);
-    layout.lines
-}
-
-fn last_line(bytes: &[u8]) -> String {
-    if bytes.is_empty() { String::new() } else { last_laid_out(bytes, None) }
-}
-
-fn last_laid_out(bytes: &[u8], width: Option<u16>) -> String {
+fn last_line(bytes: &[u8], width: Option<u16>) -> String {
     lay_out(bytes, width).lines.pop().unwrap_or_default()
 }
 
@@ -165,8 +169,10 @@ mod tests {
         assert_eq!((entered.lines, entered.entered, entered.cancelled), (vec!["$ ls".to_owned()], true, false));
         let cancelled = row(b"$ rm -rf /im^C", Some(0)).read(None);
         assert!(cancelled.cancelled && !cancelled.entered);
-        let behind_output = row(b"no end$ ls\r\n", Some(6)).read(None);
-        assert_eq!((behind_output.before.as_str(), behind_output.lines.len()), ("no end", 1));
+        let behind_output = row(b"no end$ ls\r\n", Some(6));
+        assert_eq!(behind_output.before(), "no end");
+        assert_eq!(behind_output.read(None).lines, ["$ ls"]);
+        assert_eq!(behind_output.read_whole(None).lines, ["no end$ ls"]);
         let pasted = row(b"$ echo A\r\n\recho B\r\n", Some(0)).read(None);
         assert_eq!((pasted.lines, pasted.interrupted), (vec!["$ echo A".to_owned(), "echo B".to_owned()], false));
         let interrupted = row(b"$ job output\r\nls\r\n", Some(0)).read(None);
