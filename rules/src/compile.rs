@@ -16,13 +16,7 @@ use crate::yaml::{Data, Node, Span};
 pub const MAX_VALUE_LENGTH: usize = 64 << 10;
 
 /// Compiles one value; what is wrong goes into the report.
-pub(crate) fn pattern(
-    node: &Node,
-    plan: &Plan,
-    default: Place,
-    fields: &mut Fields,
-    report: &mut Report<'_>,
-) -> Option<Pattern> {
+pub(crate) fn pattern(node: &Node, plan: &Plan, fields: &mut Fields, report: &mut Report<'_>) -> Option<Pattern> {
     let span = node.span;
     let Data::Scalar { text, .. } = &node.data else {
         let advice = "fields of objects are written with dots: `requestParameters.target`".to_owned();
@@ -45,7 +39,7 @@ pub(crate) fn pattern(
         return None;
     }
     match plan.subject {
-        Subject::Text => string(text, plan, default, span, report),
+        Subject::Text => string(text, plan, span, report),
         Subject::Regex => regex(text, plan, span, report),
         Subject::Cidr => cidr(text, span, report),
         Subject::Exists => exists(node, span, report),
@@ -67,8 +61,8 @@ fn null(plan: &Plan, span: Span, report: &mut Report<'_>) -> Option<Pattern> {
     None
 }
 
-fn string(text: &str, plan: &Plan, default: Place, span: Span, report: &mut Report<'_>) -> Option<Pattern> {
-    let place = plan.place.unwrap_or(default);
+fn string(text: &str, plan: &Plan, span: Span, report: &mut Report<'_>) -> Option<Pattern> {
+    let place = plan.place.unwrap_or(Place::Whole);
     let mut tokens = tokens(text);
     if plan.windash {
         tokens = windash(tokens);

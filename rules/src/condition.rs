@@ -32,9 +32,10 @@ pub(crate) fn parse(text: &str, span: Span, selections: &[String], report: &mut 
     let expr = parser.or()?;
     match parser.peek() {
         None => Some(expr),
-        Some("|") => {
-            parser.fail(Problem::Unsupported { what: "aggregations in conditions are" }, Some("a correlation rule replaces them".into()))
-        }
+        Some("|") => parser.fail(
+            Problem::Unsupported { what: "aggregations in conditions are" },
+            Some("a correlation rule replaces them".into()),
+        ),
         Some(")") => parser.expected("no closing bracket"),
         Some(_) => parser.expected("`and` or `or`"),
     }
@@ -104,7 +105,8 @@ impl<'p> Parser<'p, '_> {
         }
         if word.contains('*') {
             let advice = format!("write `1 of {word}` or `all of {word}`");
-            return self.fail(Problem::Condition { expected: "a selection", found: Some(word.to_owned()) }, Some(advice));
+            return self
+                .fail(Problem::Condition { expected: "a selection", found: Some(word.to_owned()) }, Some(advice));
         }
         let Some(index) = self.selections.iter().position(|name| name == word) else {
             let advice = did_you_mean(word, self.selections.iter().map(String::as_str));
@@ -136,8 +138,13 @@ impl<'p> Parser<'p, '_> {
             let hidden = name.starts_with('_') && !pattern.starts_with('_');
             !hidden && (them || glob(pattern, name))
         };
-        let parts: Vec<Expr> =
-            self.selections.iter().enumerate().filter(|(_, name)| fits(name)).map(|(index, _)| Expr::Selection(index)).collect();
+        let parts: Vec<Expr> = self
+            .selections
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| fits(name))
+            .map(|(index, _)| Expr::Selection(index))
+            .collect();
         if parts.is_empty() {
             let stem = pattern.trim_end_matches('*');
             let advice = did_you_mean(stem, self.selections.iter().map(String::as_str));

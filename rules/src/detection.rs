@@ -107,7 +107,11 @@ pub(crate) fn parse(
     report: &mut Report<'_>,
 ) -> Option<Detection> {
     let Some(entries) = node.as_mapping() else {
-        report.error(key, Problem::Expected { what: "`detection`".to_owned(), expected: "a mapping of selections" }, None);
+        report.error(
+            key,
+            Problem::Expected { what: "`detection`".to_owned(), expected: "a mapping of selections" },
+            None,
+        );
         return None;
     };
     let mut reader = Reader { known, fields, report, items: Vec::new(), values: 0 };
@@ -231,7 +235,8 @@ impl Reader<'_, '_> {
     }
 
     fn keywords(&mut self, nodes: &[&Node]) -> Option<Expr> {
-        self.add(String::new(), None, &Plan::default(), nodes)
+        let plan = Plan { place: Some(Place::Contains), ..Plan::default() };
+        self.add(String::new(), None, &plan, nodes)
     }
 
     /// One `field|modifiers: values`.
@@ -260,6 +265,12 @@ impl Reader<'_, '_> {
             let what = "`all` has no effect on a single value".to_owned();
             self.report.warn(key.span, Problem::Doubtful { what }, None);
         }
+        if name.is_empty() && plan.subject == Subject::Text && plan.place.is_none() {
+            // Both reference engines read it so; what most authors mean is `contains`.
+            let what = "keywords with modifiers are compared with whole values".to_owned();
+            let advice = format!("write `|contains{text}` if they may stand anywhere in a value");
+            self.report.warn(key.span, Problem::Doubtful { what }, Some(advice));
+        }
         let field = (!name.is_empty()).then(|| self.fields.id(name));
         self.add(name.to_owned(), field, &plan, &nodes)
     }
@@ -268,13 +279,15 @@ impl Reader<'_, '_> {
         self.values += nodes.len();
         if self.values > MAX_VALUES {
             let span = nodes.first().map(|node| node.span).unwrap_or_default();
-            self.report.error(span, Problem::Limit { what: "the number of values of the rule", limit: MAX_VALUES }, None);
+            self.report.error(
+                span,
+                Problem::Limit { what: "the number of values of the rule", limit: MAX_VALUES },
+                None,
+            );
             return None;
         }
-        // A keyword stands anywhere in a value; a field's value is the whole of it.
-        let default = if field.is_some() { Place::Whole } else { Place::Contains };
         let patterns: Vec<Option<Pattern>> =
-            nodes.iter().map(|node| compile::pattern(node, plan, default, self.fields, self.report)).collect();
+            nodes.iter().map(|node| compile::pattern(node, plan, self.fields, self.report)).collect();
         let patterns = patterns.into_iter().collect::<Option<Vec<_>>>()?;
         self.items.push(Item { name, field, patterns, all: plan.all, negated: plan.negated });
         Some(Expr::Item(self.items.len() - 1))

@@ -202,7 +202,8 @@ impl RuleError {
     pub fn render(&self) -> String {
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
-        let mut text = format!("{}: {}\n{margin} --> {}:{}:{}\n", self.severity, self.problem, self.path, self.line, self.column);
+        let mut text =
+            format!("{}: {}\n{margin} --> {}:{}:{}\n", self.severity, self.problem, self.path, self.line, self.column);
         if !self.source_line.is_empty() {
             let (shown, lead) = window(&self.source_line, self.column);
             let rest = shown.chars().count().saturating_sub(lead);

@@ -70,7 +70,8 @@ mod tests {
             let mut orbit = ClassUnicode::new([ClassUnicodeRange::new(c, c)]);
             orbit.case_fold_simple();
             let members: Vec<char> = orbit.iter().flat_map(|range| range.start()..=range.end()).collect();
-            let differs = members.iter().any(|&other| fold_char(other) != fold_char(c)) || !members.contains(&fold_char(c));
+            let differs =
+                members.iter().any(|&other| fold_char(other) != fold_char(c)) || !members.contains(&fold_char(c));
             if differs && !unassigned.is_match(c.encode_utf8(&mut [0; 4])) {
                 wrong.push((c, fold_char(c), members));
             }

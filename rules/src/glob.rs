@@ -228,7 +228,9 @@ fn find_from(segment: &[Token], haystack: &str, from: usize) -> Option<(usize, u
     let lead = segment.iter().take_while(|token| !matches!(token, Token::Text(_))).count();
     let Some(Token::Text(anchor)) = segment.get(lead) else {
         let rest = haystack.get(from..)?;
-        return rest.char_indices().find_map(|(at, _)| match_at(segment, haystack, from + at).map(|end| (from + at, end)));
+        return rest
+            .char_indices()
+            .find_map(|(at, _)| match_at(segment, haystack, from + at).map(|end| (from + at, end)));
     };
     let finder = Finder::new(anchor);
     let rest = haystack.as_bytes().get(from..)?;

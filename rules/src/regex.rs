@@ -100,7 +100,8 @@ impl Chars<'_> {
                 ']' => return out.push(']'),
                 '\\' => self.escape(out, true),
                 '[' if self.rest.starts_with(':') && self.rest.contains(":]") => {
-                    let name = self.rest.find(":]").and_then(|at| self.rest.get(..at + 2)).unwrap_or_default().to_owned();
+                    let name =
+                        self.rest.find(":]").and_then(|at| self.rest.get(..at + 2)).unwrap_or_default().to_owned();
                     self.take(&name);
                     out.push('[');
                     out.push_str(&name);

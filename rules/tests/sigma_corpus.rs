@@ -34,7 +34,8 @@ fn agrees_with_every_expected_pair() {
     for row in read_lines(&folder.join("expected.jsonl")) {
         let set = &sets[row["group"].as_str().unwrap()];
         let expected = ids(&row["match"]);
-        let aside: BTreeSet<&str> = ids(&row["undecided"]).union(&unloadable.iter().map(String::as_str).collect()).copied().collect();
+        let aside: BTreeSet<&str> =
+            ids(&row["undecided"]).union(&unloadable.iter().map(String::as_str).collect()).copied().collect();
         let event = Event::from_json(&row["event"]);
         let found: BTreeSet<&str> = set.match_ids(None, &event).into_iter().collect();
         let missed: Vec<&str> = expected.difference(&found).filter(|id| !aside.contains(*id)).copied().collect();

@@ -10,15 +10,49 @@ use crate::yaml::{Data, Document, Node, Span};
 
 /// Top-level keys that Sigma 2.1 defines, those of SigmaHQ, and our own. Others are allowed unless they look misspelt.
 const KEYS: &[&str] = &[
-    "title", "id", "name", "taxonomy", "related", "status", "description", "license", "author", "references", "date",
-    "modified", "tags", "scope", "fields", "falsepositives", "level", "logsource", "detection", "regression_tests_path",
-    "simulation", "tests", "response", "dedup", "owner", "runbook",
+    "title",
+    "id",
+    "name",
+    "taxonomy",
+    "related",
+    "status",
+    "description",
+    "license",
+    "author",
+    "references",
+    "date",
+    "modified",
+    "tags",
+    "scope",
+    "fields",
+    "falsepositives",
+    "level",
+    "logsource",
+    "detection",
+    "regression_tests_path",
+    "simulation",
+    "tests",
+    "response",
+    "dedup",
+    "owner",
+    "runbook",
 ];
 
 /// The fields of events of `product: aws, service: session-manager, category: command`.
 pub const COMMAND_FIELDS: &[&str] = &[
-    "CommandLine", "ScriptBlockText", "Image", "ParentImage", "User", "LogonId", "CurrentDirectory", "Session",
-    "Principal", "Target", "Account", "Region", "Document",
+    "CommandLine",
+    "ScriptBlockText",
+    "Image",
+    "ParentImage",
+    "User",
+    "LogonId",
+    "CurrentDirectory",
+    "Session",
+    "Principal",
+    "Target",
+    "Account",
+    "Region",
+    "Document",
 ];
 
 /// Reads one document. `Some` only if it has no error; warnings may stand in the report all the same.
@@ -257,7 +291,9 @@ impl<'r> Reader<'r, '_> {
 
     fn dedup(&mut self) -> Option<Dedup> {
         let (span, node) = self.find("dedup")?;
-        let Some(entries) = node.as_mapping() else { return self.expected(span, "dedup", "a mapping of by and window") };
+        let Some(entries) = node.as_mapping() else {
+            return self.expected(span, "dedup", "a mapping of by and window");
+        };
         let (mut by, mut window) = (vec![Scope::Session], None);
         for (key, value) in entries {
             match key.as_text() {
