@@ -52,8 +52,8 @@ pub(crate) fn pattern(node: &Node, plan: &Plan, fields: &mut Fields, report: &mu
 }
 
 fn null(plan: &Plan, span: Span, report: &mut Report<'_>) -> Option<Pattern> {
-    let plain = Plan { all: plan.all, negated: plan.negated, ..Plan::default() };
-    if *plan == plain {
+    let bare = Plan { all: plan.all, negated: plan.negated, ..Plan::default() };
+    if *plan == bare {
         return Some(Pattern::Null);
     }
     let problem = Problem::Expected { what: "a modified value".to_owned(), expected: "something, not null" };
@@ -70,14 +70,14 @@ fn string(text: &str, plan: &Plan, span: Span, report: &mut Report<'_>) -> Optio
     if plan.encodings.is_empty() {
         return Some(Pattern::Text(TextPattern::new(tokens, place, plan.cased)));
     }
-    let plain: Option<String> = tokens
+    let literal: Option<String> = tokens
         .into_iter()
         .map(|token| match token {
             Token::Text(text) => Some(text),
             _ => None,
         })
         .collect();
-    let Some(forms) = plain.map(|text| encode(&text, &plan.encodings)) else {
+    let Some(forms) = literal.map(|text| encode(&text, &plan.encodings)) else {
         let what = "a value with wildcards".to_owned();
         let advice = "write `\\*` and `\\?` for the characters themselves".to_owned();
         report.error(span, Problem::Expected { what, expected: "without `*` and `?` to be encoded" }, Some(advice));

@@ -152,9 +152,10 @@ fn conditions(node: &Node, names: &[String], report: &mut Report<'_>) -> Option<
     };
     let parts: Vec<Option<Expr>> = alternatives
         .iter()
-        .map(|node| match node.as_text() {
-            Some(text) => condition::parse(text, node.span, names, report),
-            None => {
+        .map(|node| {
+            if let Some(text) = node.as_text() {
+                condition::parse(text, node.span, names, report)
+            } else {
                 let what = "`condition`".to_owned();
                 report.error(node.span, Problem::Expected { what, expected: "an expression over selections" }, None);
                 None
@@ -241,15 +242,12 @@ impl Reader<'_, '_> {
 
     /// One `field|modifiers: values`.
     fn item(&mut self, key: &Node, value: &Node) -> Option<Expr> {
-        let text = match &key.data {
-            Data::Scalar { text, .. } => text.as_str(),
-            _ => {
-                let what = "a key of a selection".to_owned();
-                self.report.error(key.span, Problem::Expected { what, expected: "a field with modifiers" }, None);
-                return None;
-            }
+        let Data::Scalar { text, .. } = &key.data else {
+            let what = "a key of a selection".to_owned();
+            self.report.error(key.span, Problem::Expected { what, expected: "a field with modifiers" }, None);
+            return None;
         };
-        let (name, modifiers) = text.split_once('|').map_or((text, None), |(name, rest)| (name, Some(rest)));
+        let (name, modifiers) = text.split_once('|').map_or((text.as_str(), None), |(name, rest)| (name, Some(rest)));
         let plan = self.plan(name, modifiers, key.span);
         let field_known = self.check_field(name, key.span);
         let nodes: Vec<&Node> = match &value.data {

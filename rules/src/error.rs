@@ -202,8 +202,8 @@ impl RuleError {
     pub fn render(&self) -> String {
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
-        let mut text =
-            format!("{}: {}\n{margin} --> {}:{}:{}\n", self.severity, self.problem, self.path, self.line, self.column);
+        let Self { severity, problem, path, line, column, .. } = self;
+        let mut text = format!("{severity}: {problem}\n{margin} --> {path}:{line}:{column}\n");
         if !self.source_line.is_empty() {
             let (shown, lead) = window(&self.source_line, self.column);
             let rest = shown.chars().count().saturating_sub(lead);
@@ -211,10 +211,10 @@ impl RuleError {
             // Tabs stay tabs, so that the caret stands under what it means however wide they are shown.
             let indent: String = shown.chars().take(lead).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             let carets = "^".repeat(width);
-            text.push_str(&format!("{margin}  |\n{number}  | {shown}\n{margin}  | {indent}{carets}\n"));
+            text += &format!("{margin}  |\n{number}  | {shown}\n{margin}  | {indent}{carets}\n");
         }
-        if let Some(suggestion) = &self.suggestion {
-            text.push_str(&format!("{margin}  = {suggestion}\n"));
+        for suggestion in &self.suggestion {
+            text += &format!("{margin}  = {suggestion}\n");
         }
         text
     }
