@@ -16,13 +16,7 @@ use crate::yaml::{Data, Node, Span};
 pub const MAX_VALUE_LENGTH: usize = 64 << 10;
 
 /// Compiles one value; what is wrong goes into the report.
-pub(crate) fn pattern(
-    node: &Node,
-    plan: &Plan,
-    default: Place,
-    fields: &mut Fields,
-    report: &mut Report<'_>,
-) -> Option<Pattern> {
+pub(crate) fn pattern(node: &Node, plan: &Plan, fields: &mut Fields, report: &mut Report<'_>) -> Option<Pattern> {
     let span = node.span;
     let Data::Scalar { text, .. } = &node.data else {
         let advice = "fields of objects are written with dots: `requestParameters.target`".to_owned();
@@ -45,7 +39,7 @@ pub(crate) fn pattern(
         return None;
     }
     match plan.subject {
-        Subject::Text => string(text, plan, default, span, report),
+        Subject::Text => string(text, plan, span, report),
         Subject::Regex => regex(text, plan, span, report),
         Subject::Cidr => cidr(text, span, report),
         Subject::Exists => exists(node, span, report),
@@ -58,8 +52,8 @@ pub(crate) fn pattern(
 }
 
 fn null(plan: &Plan, span: Span, report: &mut Report<'_>) -> Option<Pattern> {
-    let plain = Plan { all: plan.all, negated: plan.negated, ..Plan::default() };
-    if *plan == plain {
+    let bare = Plan { all: plan.all, negated: plan.negated, ..Plan::default() };
+    if *plan == bare {
         return Some(Pattern::Null);
     }
     let problem = Problem::Expected { what: "a modified value".to_owned(), expected: "something, not null" };
@@ -67,8 +61,8 @@ fn null(plan: &Plan, span: Span, report: &mut Report<'_>) -> Option<Pattern> {
     None
 }
 
-fn string(text: &str, plan: &Plan, default: Place, span: Span, report: &mut Report<'_>) -> Option<Pattern> {
-    let place = plan.place.unwrap_or(default);
+fn string(text: &str, plan: &Plan, span: Span, report: &mut Report<'_>) -> Option<Pattern> {
+    let place = plan.place.unwrap_or(Place::Whole);
     let mut tokens = tokens(text);
     if plan.windash {
         tokens = windash(tokens);
@@ -76,14 +70,14 @@ fn string(text: &str, plan: &Plan, default: Place, span: Span, report: &mut Repo
     if plan.encodings.is_empty() {
         return Some(Pattern::Text(TextPattern::new(tokens, place, plan.cased)));
     }
-    let plain: Option<String> = tokens
+    let literal: Option<String> = tokens
         .into_iter()
         .map(|token| match token {
             Token::Text(text) => Some(text),
             _ => None,
         })
         .collect();
-    let Some(forms) = plain.map(|text| encode(&text, &plan.encodings)) else {
+    let Some(forms) = literal.map(|text| encode(&text, &plan.encodings)) else {
         let what = "a value with wildcards".to_owned();
         let advice = "write `\\*` and `\\?` for the characters themselves".to_owned();
         report.error(span, Problem::Expected { what, expected: "without `*` and `?` to be encoded" }, Some(advice));

@@ -152,9 +152,10 @@ fn conditions(node: &Node, names: &[String], report: &mut Report<'_>) -> Option<
     };
     let parts: Vec<Option<Expr>> = alternatives
         .iter()
-        .map(|node| match node.as_text() {
-            Some(text) => condition::parse(text, node.span, names, report),
-            None => {
+        .map(|node| {
+            if let Some(text) = node.as_text() {
+                condition::parse(text, node.span, names, report)
+            } else {
                 let what = "`condition`".to_owned();
                 report.error(node.span, Problem::Expected { what, expected: "an expression over selections" }, None);
                 None
@@ -235,20 +236,18 @@ impl Reader<'_, '_> {
     }
 
     fn keywords(&mut self, nodes: &[&Node]) -> Option<Expr> {
-        self.add(String::new(), None, &Plan::default(), nodes)
+        let plan = Plan { place: Some(Place::Contains), ..Plan::default() };
+        self.add(String::new(), None, &plan, nodes)
     }
 
     /// One `field|modifiers: values`.
     fn item(&mut self, key: &Node, value: &Node) -> Option<Expr> {
-        let text = match &key.data {
-            Data::Scalar { text, .. } => text.as_str(),
-            _ => {
-                let what = "a key of a selection".to_owned();
-                self.report.error(key.span, Problem::Expected { what, expected: "a field with modifiers" }, None);
-                return None;
-            }
+        let Data::Scalar { text, .. } = &key.data else {
+            let what = "a key of a selection".to_owned();
+            self.report.error(key.span, Problem::Expected { what, expected: "a field with modifiers" }, None);
+            return None;
         };
-        let (name, modifiers) = text.split_once('|').map_or((text, None), |(name, rest)| (name, Some(rest)));
+        let (name, modifiers) = text.split_once('|').map_or((text.as_str(), None), |(name, rest)| (name, Some(rest)));
         let plan = self.plan(name, modifiers, key.span);
         let field_known = self.check_field(name, key.span);
         let nodes: Vec<&Node> = match &value.data {
@@ -263,6 +262,12 @@ impl Reader<'_, '_> {
         if plan.all && nodes.len() == 1 {
             let what = "`all` has no effect on a single value".to_owned();
             self.report.warn(key.span, Problem::Doubtful { what }, None);
+        }
+        if name.is_empty() && plan.subject == Subject::Text && plan.place.is_none() {
+            // Both reference engines read it so; what most authors mean is `contains`.
+            let what = "keywords with modifiers are compared with whole values".to_owned();
+            let advice = format!("write `|contains{text}` if they may stand anywhere in a value");
+            self.report.warn(key.span, Problem::Doubtful { what }, Some(advice));
         }
         let field = (!name.is_empty()).then(|| self.fields.id(name));
         self.add(name.to_owned(), field, &plan, &nodes)
@@ -279,10 +284,8 @@ impl Reader<'_, '_> {
             );
             return None;
         }
-        // A keyword stands anywhere in a value; a field's value is the whole of it.
-        let default = if field.is_some() { Place::Whole } else { Place::Contains };
         let patterns: Vec<Option<Pattern>> =
-            nodes.iter().map(|node| compile::pattern(node, plan, default, self.fields, self.report)).collect();
+            nodes.iter().map(|node| compile::pattern(node, plan, self.fields, self.report)).collect();
         let patterns = patterns.into_iter().collect::<Option<Vec<_>>>()?;
         self.items.push(Item { name, field, patterns, all: plan.all, negated: plan.negated });
         Some(Expr::Item(self.items.len() - 1))

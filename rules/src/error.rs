@@ -202,21 +202,20 @@ impl RuleError {
     pub fn render(&self) -> String {
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
-        let mut text =
-            format!("{}: {}\n{margin} --> {}:{}:{}\n", self.severity, self.problem, self.path, self.line, self.column);
+        let Self { severity, problem, path, line, column, .. } = self;
+        let mut lines = vec![format!("{severity}: {problem}"), format!("{margin} --> {path}:{line}:{column}")];
         if !self.source_line.is_empty() {
             let (shown, lead) = window(&self.source_line, self.column);
             let rest = shown.chars().count().saturating_sub(lead);
             let width = if self.length == 0 { rest } else { self.length.min(rest) }.max(1);
             // Tabs stay tabs, so that the caret stands under what it means however wide they are shown.
             let indent: String = shown.chars().take(lead).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-            let carets = "^".repeat(width);
-            text.push_str(&format!("{margin}  |\n{number}  | {shown}\n{margin}  | {indent}{carets}\n"));
+            lines.push(format!("{margin}  |"));
+            lines.push(format!("{number}  | {shown}"));
+            lines.push(format!("{margin}  | {indent}{}", "^".repeat(width)));
         }
-        if let Some(suggestion) = &self.suggestion {
-            text.push_str(&format!("{margin}  = {suggestion}\n"));
-        }
-        text
+        lines.extend(self.suggestion.iter().map(|suggestion| format!("{margin}  = {suggestion}")));
+        lines.join("\n") + "\n"
     }
 }
 

@@ -83,7 +83,9 @@ impl<'a> Event<'a> {
             Json::Array(elements) if elements.is_empty() => self.push(name, Value::Null),
             Json::Array(elements) => {
                 if let Some(depth) = depth.checked_sub(1) {
-                    elements.iter().for_each(|element| self.flatten(name.clone(), element, depth));
+                    for element in elements {
+                        self.flatten(name.clone(), element, depth);
+                    }
                 }
             }
             Json::Object(members) => {

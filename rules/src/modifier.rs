@@ -90,6 +90,7 @@ pub(crate) enum Subject {
 
 /// What a key's modifiers add up to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one modifier, and any of them can stand with any other")]
 pub(crate) struct Plan {
     pub(crate) subject: Subject,
     pub(crate) place: Option<Place>,

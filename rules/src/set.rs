@@ -249,6 +249,8 @@ fn version(rules: &[Rule]) -> String {
     let mut hashes: Vec<&str> = rules.iter().map(|rule| rule.hash.as_str()).collect();
     hashes.sort_unstable();
     let mut digest = Sha256::new();
-    hashes.iter().for_each(|hash| digest.update(hash));
+    for hash in hashes {
+        digest.update(hash);
+    }
     hex(&digest.finalize())
 }
