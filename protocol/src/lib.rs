@@ -1,5 +1,11 @@
 //! The Session Manager data channel.
 #![deny(clippy::indexing_slicing, clippy::panic)]
 
+pub mod connection;
+pub mod flow;
 pub mod frame;
+pub mod mux;
+pub mod payload;
+pub mod reorder;
+pub mod seal;
 pub mod wire;

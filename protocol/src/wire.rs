@@ -89,7 +89,7 @@ impl PayloadType {
     pub const ENCRYPTION_CHALLENGE_REQUEST: Self = Self(8);
     /// The client proves it.
     pub const ENCRYPTION_CHALLENGE_RESPONSE: Self = Self(9);
-    /// A control number, see `FlagValue`.
+    /// A control number, see [`crate::payload::FlagValue`].
     pub const FLAG: Self = Self(10);
     /// Standard error of a NonInteractiveCommands session.
     pub const STDERR: Self = Self(11);
@@ -181,7 +181,11 @@ pub struct Sha256(pub [u8; 32]);
 impl Sha256 {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+        Self::from_digest(&aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
+    }
+
+    /// Takes a digest that was computed in pieces.
+    pub(crate) fn from_digest(digest: &aws_lc_rs::digest::Digest) -> Self {
         let mut value = [0; 32];
         for (to, from) in value.iter_mut().zip(digest.as_ref()) {
             *to = *from;
