@@ -129,6 +129,20 @@ impl Mux {
     }
 }
 
+/// Whether a payload starts as an end starts its mux stream: the client with the SYN of an odd stream, both with a NOP.
+/// No terminal and no usual TCP protocol starts with these bytes.
+pub fn starts_mux(payload: &[u8]) -> bool {
+    payload.split_first_chunk().is_some_and(|(header, _)| {
+        let header = FrameHeader::decode(*header);
+        header.is_valid()
+            && match header.command {
+                Command::SYN => header.stream_id % 2 == 1,
+                Command::NOP => header.stream_id == 0,
+                _ => false,
+            }
+    })
+}
+
 /// Streams by id.
 #[derive(Debug, Default)]
 struct Table {

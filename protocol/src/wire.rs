@@ -48,6 +48,53 @@ impl fmt::Display for Side {
     }
 }
 
+/// Which way a WebSocket message went, on which of the two legs of a session.
+///
+/// The client holds one socket to the service and the agent another; the service relays. A capture usually holds one leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// Client leg, from the client: `c2s`.
+    ClientToService,
+    /// Client leg, to the client: `s2c`.
+    ServiceToClient,
+    /// Agent leg, from the agent: `a2s`.
+    AgentToService,
+    /// Agent leg, to the agent: `s2a`.
+    ServiceToAgent,
+}
+
+impl Direction {
+    /// `c2s`, `s2c`, `a2s` or `s2a`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientToService => "c2s",
+            Self::ServiceToClient => "s2c",
+            Self::AgentToService => "a2s",
+            Self::ServiceToAgent => "s2a",
+        }
+    }
+
+    /// The direction that `name` names.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::ClientToService, Self::ServiceToClient, Self::AgentToService, Self::ServiceToAgent]
+            .into_iter()
+            .find(|direction| direction.as_str() == name)
+    }
+
+    /// Who made a message of this type that goes this way: of what the service relays the other end, of what the service
+    /// makes itself the service.
+    pub fn sender(self, message_type: &MessageType) -> Side {
+        match self {
+            Self::ClientToService => Side::Client,
+            Self::AgentToService => Side::Agent,
+            _ if message_type.is_publication() || *message_type == MessageType::CHANNEL_CLOSED => Side::Service,
+            Self::ServiceToClient => Side::Agent,
+            Self::ServiceToAgent if message_type.is_known() && !message_type.is_relayed() => Side::Service,
+            Self::ServiceToAgent => Side::Client,
+        }
+    }
+}
+
 /// What a payload is: the u32 at offset 112 (`P: src/message/clientmessage.go`, `A: agent/session/contracts/model.go`).
 ///
 /// | value | name | from | content |

@@ -109,6 +109,11 @@ impl MessageType {
         *self == Self::INPUT_STREAM_DATA || *self == Self::OUTPUT_STREAM_DATA
     }
 
+    /// Whether the service passes frames of this name from one end to the other.
+    pub fn is_relayed(&self) -> bool {
+        self.is_stream() || *self == Self::ACKNOWLEDGE
+    }
+
     /// Whether AWS's client skips every check for frames of this name (`P: src/message/clientmessage.go`, Validate).
     pub fn is_publication(&self) -> bool {
         *self == Self::START_PUBLICATION || *self == Self::PAUSE_PUBLICATION

@@ -7,5 +7,6 @@
     reason = "tests read their data and may fail"
 )]
 
+mod captures;
 mod support;
 mod vectors;

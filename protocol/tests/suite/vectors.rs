@@ -199,7 +199,7 @@ fn opening_texts_are_read_and_shown_without_their_token() {
         assert_eq!(open.value.client_id, text["ClientId"].as_str().unwrap());
         if let Some(token) = text["TokenValue"].as_str() {
             assert_eq!(open.value.token.reveal(), token);
-            assert!(!redact(&message(&vector)).contains(&format!(":{:?}", token)));
+            assert!(!redact(&message(&vector)).contains(&format!(":{token:?}")));
         }
     }
 }
