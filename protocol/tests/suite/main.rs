@@ -8,5 +8,8 @@
 )]
 
 mod captures;
+#[path = "../../fuzz/invariants.rs"]
+mod invariants;
+mod properties;
 mod support;
 mod vectors;
