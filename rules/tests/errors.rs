@@ -108,7 +108,7 @@ fn detections() {
         (
             "huge regex",
             "detection:\n  s:\n    F|re: '(\\w{500}){500}'\n  condition: s",
-            "6:11 bad regular expression: compiled, it is larger than 4194304 bytes",
+            "6:11 bad regular expression: compiled, it is larger than 10485760 bytes",
         ),
         (
             "bad cidr",
@@ -344,6 +344,11 @@ fn documents() {
 fn warnings_do_not_refuse() {
     for (name, text, expected) in [
         (
+            "misspelt note",
+            "reference: [x]\ndetection:\n  s: {F: x}\n  condition: s",
+            "4:1 unknown key `reference` in a rule (did you mean `references`?)",
+        ),
+        (
             "unused selection",
             "detection:\n  s: {F: x}\n  t: {F: y}\n  condition: s",
             "6:3 selection `t` is not used by the condition (name it in the condition, or delete it)",
@@ -372,8 +377,9 @@ fn warnings_do_not_refuse() {
 /// A custom key is no error, nor is one of SigmaHQ's.
 #[test]
 fn keys_of_ones_own() {
-    let text =
-        format!("{HEAD}simulation: []\nx-team: blue\nseverity_score: 7\ndetection: {{s: {{F: x}}, condition: s}}\n");
+    let text = format!(
+        "{HEAD}simulation: []\ncustom: [b]\nx-team: blue\nseverity_score: 7\ndetection: {{s: {{F: x}}, condition: s}}\n"
+    );
     let (rules, errors, warnings) = load_one(&text);
     assert_eq!((rules, errors, warnings), (1, vec![], vec![]));
 }

@@ -43,7 +43,8 @@ fn item() -> impl Strategy<Value = String> {
             };
             format!("'{field}{modifiers}': {}", serde_json::to_string(&values).unwrap())
         });
-    let regexes = vec!["k+s", "(?i)ab|k.", "^/?a", "[aA]b", "(a|b)s", "(?:k|s){2}", "\\\\.", "a?b?", "\\bs"];
+    let regexes =
+        vec!["k+s", "(?i)ab|k.", "^/?a", "[aA]b", "(a|b)s", "(?:k|s){2}", "\\\\.", "a?b?", "B", "Bk+", "\\bs"];
     let regex = (field.clone(), prop::sample::select(vec!["|re", "|re|i"]), prop::sample::select(regexes))
         .prop_map(|(field, modifiers, pattern)| format!("'{field}{modifiers}': '{pattern}'"));
     let other = (field, prop::sample::select(vec![": null", "|exists: true", "|exists: false", "|gt: 3", ": '*'"]))
