@@ -1,6 +1,6 @@
 //! What is wrong with a rule file: every problem, with its place and what to write instead.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "tables of a test")]
 
 use warden_rules::{Level, Response, RuleError, RuleSet, Scope};
 
@@ -434,13 +434,11 @@ fn shows_the_line() {
 #[test]
 fn hostile_files_are_refused() {
     let deep = "- ".repeat(5_000) + "a";
-    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
-        + &(0..9)
-            .map(|n| {
-                let (new, old) = (char::from(b'b' + n), char::from(b'a' + n));
-                format!("{new}: &{new} [{}]\n", vec![format!("*{old}"); 9].join(","))
-            })
-            .collect::<String>();
+    let mut bomb = vec!["a: &a [x,x,x,x,x,x,x,x,x]".to_owned()];
+    for (old, new) in ('a'..='i').zip('b'..) {
+        bomb.push(format!("{new}: &{new} [{}]", vec![format!("*{old}"); 9].join(",")));
+    }
+    let bomb = bomb.join("\n");
     let brackets = format!("{HEAD}detection: {{s: {{F: x}}, condition: {}s{}}}", "(".repeat(5_000), ")".repeat(5_000));
     let nots = format!("{HEAD}detection: {{s: {{F: x}}, condition: {}s}}", "not ".repeat(5_000));
     for (name, text) in
