@@ -1,7 +1,7 @@
 //! The literals that a regular expression's matches must hold, so that it need not run where none is.
 
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, ClassUnicodeRange, Hir, HirKind};
 
 use crate::fold::fold_char;
 use crate::regex::Flags;
@@ -59,7 +59,7 @@ fn exact(hir: &Hir) -> Option<String> {
             std::str::from_utf8(&literal.0).ok().map(|text| text.chars().map(fold_char).collect())
         }
         HirKind::Class(Class::Unicode(class)) => {
-            let few = class.iter().map(|range| range.len()).sum::<usize>() <= 4;
+            let few = class.iter().map(ClassUnicodeRange::len).sum::<usize>() <= 4;
             let mut members = class.iter().filter(|_| few).flat_map(|range| range.start()..=range.end()).map(fold_char);
             let first = members.next()?;
             members.all(|member| member == first).then(|| first.to_string())

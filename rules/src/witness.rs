@@ -143,9 +143,8 @@ fn of_text(item: &Item, pattern: &TextPattern) -> Option<Witness> {
         Form::Anything => return None,
         Form::Equals(literal) => (WitnessPlace::Whole, literal.as_ref()),
         Form::Contains(finder) => (WitnessPlace::Within, std::str::from_utf8(finder.needle()).ok()?),
-        Form::StartsWith(literal) => (WitnessPlace::Within, literal.as_ref()),
         Form::EndsWith(literal) if is_name(literal) => (WitnessPlace::Name, literal.as_ref()),
-        Form::EndsWith(literal) => (WitnessPlace::Within, literal.as_ref()),
+        Form::StartsWith(literal) | Form::EndsWith(literal) => (WitnessPlace::Within, literal.as_ref()),
         Form::Glob(glob) => {
             let literals = glob.segments.iter().flatten().filter_map(|token| match token {
                 Token::Text(text) => Some(text.as_str()),

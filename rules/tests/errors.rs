@@ -1,6 +1,6 @@
 //! What is wrong with a rule file: every problem, with its place and what to write instead.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "tables of a test")]
 
 use warden_rules::{Level, Response, RuleError, RuleSet, Scope};
 
@@ -108,7 +108,7 @@ fn detections() {
         (
             "huge regex",
             "detection:\n  s:\n    F|re: '(\\w{500}){500}'\n  condition: s",
-            "6:11 bad regular expression: compiled, it is larger than 4194304 bytes",
+            "6:11 bad regular expression: compiled, it is larger than 10485760 bytes",
         ),
         (
             "bad cidr",
@@ -344,6 +344,11 @@ fn documents() {
 fn warnings_do_not_refuse() {
     for (name, text, expected) in [
         (
+            "misspelt note",
+            "reference: [x]\ndetection:\n  s: {F: x}\n  condition: s",
+            "4:1 unknown key `reference` in a rule (did you mean `references`?)",
+        ),
+        (
             "unused selection",
             "detection:\n  s: {F: x}\n  t: {F: y}\n  condition: s",
             "6:3 selection `t` is not used by the condition (name it in the condition, or delete it)",
@@ -372,8 +377,9 @@ fn warnings_do_not_refuse() {
 /// A custom key is no error, nor is one of SigmaHQ's.
 #[test]
 fn keys_of_ones_own() {
-    let text =
-        format!("{HEAD}simulation: []\nx-team: blue\nseverity_score: 7\ndetection: {{s: {{F: x}}, condition: s}}\n");
+    let text = format!(
+        "{HEAD}simulation: []\ncustom: [b]\nx-team: blue\nseverity_score: 7\ndetection: {{s: {{F: x}}, condition: s}}\n"
+    );
     let (rules, errors, warnings) = load_one(&text);
     assert_eq!((rules, errors, warnings), (1, vec![], vec![]));
 }
@@ -428,13 +434,11 @@ fn shows_the_line() {
 #[test]
 fn hostile_files_are_refused() {
     let deep = "- ".repeat(5_000) + "a";
-    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
-        + &(0..9)
-            .map(|n| {
-                let (new, old) = (char::from(b'b' + n), char::from(b'a' + n));
-                format!("{new}: &{new} [{}]\n", vec![format!("*{old}"); 9].join(","))
-            })
-            .collect::<String>();
+    let mut bomb = vec!["a: &a [x,x,x,x,x,x,x,x,x]".to_owned()];
+    for (old, new) in ('a'..='i').zip('b'..) {
+        bomb.push(format!("{new}: &{new} [{}]", vec![format!("*{old}"); 9].join(",")));
+    }
+    let bomb = bomb.join("\n");
     let brackets = format!("{HEAD}detection: {{s: {{F: x}}, condition: {}s{}}}", "(".repeat(5_000), ")".repeat(5_000));
     let nots = format!("{HEAD}detection: {{s: {{F: x}}, condition: {}s}}", "not ".repeat(5_000));
     for (name, text) in
