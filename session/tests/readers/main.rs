@@ -8,6 +8,8 @@
 
 mod api_call;
 mod inflate;
+mod join;
+mod kind;
 mod log_stream;
 mod support;
 mod transcript;
