@@ -47,7 +47,7 @@ fn test(paths: &[PathBuf]) -> anyhow::Result<Exit> {
     for rule in set.rules() {
         untested += usize::from(rule.cases.is_empty());
         for case in &rule.cases {
-            if set.run_case(rule, case, |rule, line| detect::command_matches(&set, rule, line)) {
+            if set.run_case(rule, case, |rule, line| detect::run_command_case(&set, rule, line)) {
                 passed += 1;
                 continue;
             }
