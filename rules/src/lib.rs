@@ -23,9 +23,11 @@ mod modifier;
 mod pattern;
 mod prefilter;
 mod regex;
+mod required;
 pub mod rule;
 pub mod set;
 mod suggest;
+mod witness;
 mod yaml;
 
 pub use crate::compile::MAX_VALUE_LENGTH;

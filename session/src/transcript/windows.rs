@@ -82,6 +82,10 @@ impl Windows {
         self.lines.feed(bytes, &mut |line| frame.line(line, sink));
     }
 
+    pub(super) fn is_complete(&self) -> bool {
+        self.frame.ended
+    }
+
     pub(super) fn finish(self, sink: &mut dyn FnMut(Event<'_>)) {
         let Self { lines, mut frame } = self;
         let end = lines.end();
@@ -209,7 +213,7 @@ fn is_exit(line: &str) -> bool {
 }
 
 /// Whether the line begins with the prompt `PS X:\…>`.
-fn is_prompt(line: &str) -> bool {
+pub(crate) fn is_prompt(line: &str) -> bool {
     let drive = line.strip_prefix("PS ").map(str::as_bytes);
     matches!(drive, Some([letter, b':', b'\\', ..]) if letter.is_ascii_alphabetic()) && line.contains('>')
 }
