@@ -1,5 +1,12 @@
 //! What was run: commands, as the shell accepted them.
 
+pub(crate) mod cleaned;
+pub(crate) mod draft;
+pub(crate) mod extract;
+pub(crate) mod history;
+pub(crate) mod prompt;
+pub(crate) mod row;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 

@@ -3,11 +3,19 @@
 
 pub mod api_call;
 pub mod command;
+mod envelope;
+pub mod inflate;
+mod join;
+mod json_split;
+pub mod log_stream;
 pub mod reader;
+mod scan;
 pub mod session;
 pub mod shell;
+mod terminal;
 pub mod timeline;
 pub mod timestamp;
+pub mod transcript;
 
 pub use api_call::ApiCall;
 pub use command::Command;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::api_call::ApiCall;
 use crate::command::Command;
+use crate::command::extract::Extractor;
 use crate::session::Session;
-use crate::timeline::Deviation;
+use crate::timeline::{Deviation, Event, Fidelity, What};
+use crate::transcript::TranscriptReader;
 
 /// The kind of an input, recognised from its content, never from its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,25 +33,148 @@ pub enum Item {
     Deviation(u64, Deviation),
 }
 
+/// Where items go.
+pub type ItemSink<'a> = dyn FnMut(Item) + 'a;
+
 /// Reads an input of one kind: bytes in through [`feed`](Self::feed) in pieces of any size, items out, memory bounded.
+///
+/// ```
+/// use warden_session::{Item, Kind, Reader};
+/// let mut commands = Vec::new();
+/// let mut sink = |item| {
+///     if let Item::Command(_, command) = item {
+///         commands.push(command.text);
+///     }
+/// };
+/// let mut reader = Reader::new(Kind::Transcript);
+/// reader.feed(b"Script started on 2020-05-27 23:00:48+0000\nsh-4.2$ sudo ix\x08\x1b[Kd\r\r\nuid=0(root)\r\r\n", &mut sink);
+/// reader.finish(&mut sink);
+/// assert_eq!(commands, ["sudo id"]);
+/// ```
 #[derive(Debug)]
 pub struct Reader {
-    kind: Kind,
+    source: Source,
+    streams: Streams,
+}
+
+#[derive(Debug)]
+enum Source {
+    Transcript(Box<TranscriptReader>),
 }
 
 impl Reader {
     /// A reader for an input of this kind.
-    pub fn new(kind: Kind) -> Self {
-        Self { kind }
+    pub fn new(_kind: Kind) -> Self {
+        Self { source: Source::Transcript(Box::default()), streams: Streams::default() }
     }
 
     /// Reads the next bytes of the input.
-    pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Item)) {
-        let _ = (self.kind, bytes, sink);
+    pub fn feed(&mut self, bytes: &[u8], sink: &mut ItemSink<'_>) {
+        let streams = &mut self.streams;
+        match &mut self.source {
+            Source::Transcript(reader) => reader.feed(bytes, &mut |event| streams.event(&event, sink)),
+        }
     }
 
     /// The input ends here: what is still held comes out.
-    pub fn finish(self, sink: &mut dyn FnMut(Item)) {
-        let _ = sink;
+    pub fn finish(mut self, sink: &mut ItemSink<'_>) {
+        let streams = &mut self.streams;
+        match self.source {
+            Source::Transcript(reader) => reader.finish(&mut |event| streams.event(&event, sink)),
+        }
+        self.streams.finish(sink);
+    }
+}
+
+/// The sessions that an input is in the middle of; the last one is the current one.
+#[derive(Debug, Default)]
+struct Streams {
+    open: Vec<Stream>,
+}
+
+/// Sessions read side by side in one input; the one idle for longest is ended first.
+const MAX_OPEN: usize = 64;
+
+#[derive(Debug)]
+struct Stream {
+    session: Arc<Session>,
+    announced: bool,
+    extractor: Option<Extractor>,
+    end: u64,
+}
+
+impl Streams {
+    fn event(&mut self, event: &Event<'_>, sink: &mut ItemSink<'_>) {
+        match &event.what {
+            What::Identity(session) => self.identify(session, sink),
+            What::Deviation(deviation) => sink(Item::Deviation(event.offset.start, *deviation)),
+            What::Output(bytes) => {
+                let (session, extractor) = self.current(Fidelity::Exact, event.offset.end, sink);
+                let mut sink = |command| sink(Item::Command(session.clone(), Box::new(command)));
+                extractor.output(bytes, event.offset.start, event.at, &mut sink);
+            }
+            What::Line(text) => {
+                let (session, extractor) = self.current(Fidelity::Cleaned, event.offset.end, sink);
+                let mut sink = |command| sink(Item::Command(session.clone(), Box::new(command)));
+                extractor.line(text, &event.offset, event.at, &mut sink);
+            }
+        }
+    }
+
+    /// A record names its session: it becomes the current one. Before any output, a second name only adds to the first.
+    fn identify(&mut self, session: &Session, sink: &mut ItemSink<'_>) {
+        if let Some(at) = self.open.iter().position(|stream| stream.session.id == session.id) {
+            let stream = self.open.remove(at);
+            self.open.push(stream);
+            return;
+        }
+        if let Some(current) = self.open.last_mut().filter(|stream| stream.session.id.is_none() && !stream.announced) {
+            current.session = Arc::new(session.clone());
+            return;
+        }
+        if self.open.len() >= MAX_OPEN {
+            self.open.remove(0).finish(sink);
+        }
+        self.open.push(Stream::new(session.clone()));
+    }
+
+    fn current(&mut self, fidelity: Fidelity, end: u64, sink: &mut ItemSink<'_>) -> (Arc<Session>, &mut Extractor) {
+        if self.open.is_empty() {
+            self.open.push(Stream::new(Session::default()));
+        }
+        let last = self.open.len() - 1;
+        #[allow(clippy::indexing_slicing, reason = "one was just made sure of")]
+        let stream = &mut self.open[last];
+        stream.end = end;
+        stream.announce(sink);
+        let platform = stream.session.platform;
+        let extractor = stream.extractor.get_or_insert_with(|| Extractor::new(fidelity, platform));
+        (stream.session.clone(), extractor)
+    }
+
+    fn finish(&mut self, sink: &mut ItemSink<'_>) {
+        for stream in self.open.drain(..) {
+            stream.finish(sink);
+        }
+    }
+}
+
+impl Stream {
+    fn new(session: Session) -> Self {
+        Self { session: Arc::new(session), announced: false, extractor: None, end: 0 }
+    }
+
+    fn announce(&mut self, sink: &mut ItemSink<'_>) {
+        if !std::mem::replace(&mut self.announced, true) {
+            sink(Item::Session(self.session.clone()));
+        }
+    }
+
+    fn finish(mut self, sink: &mut ItemSink<'_>) {
+        self.announce(sink);
+        if let Some(mut extractor) = self.extractor {
+            let session = self.session;
+            extractor.finish(self.end, &mut |command| sink(Item::Command(session.clone(), Box::new(command))));
+        }
     }
 }

@@ -26,6 +26,11 @@ pub struct Session {
     pub reason: Option<String>,
     /// Time of StartSession.
     pub started: Option<Timestamp>,
+    /// Time at which the agent wrote the transcript: the end of the session, as header and footer of a transcript say.
+    pub ended: Option<Timestamp>,
+    /// The agent's plugin, which names the kind of session: `Standard_Stream` (a shell), `InteractiveCommands` or
+    /// `NonInteractiveCommands` (one command, whose text is in no transcript).
+    pub plugin: Option<String>,
     /// Operating system of the target, as its prompt or transcript shows it.
     pub platform: Platform,
 }

@@ -1,0 +1,154 @@
+//! How many of the commands that shells really ran are read from the records of their sessions.
+//!
+//! Data: `made/transcripts` under `WARDEN_DATA` (64 recorded sessions with ground truth). `cargo test -p warden-tests
+//! --test commands -- --nocapture` prints the table; `WARDEN_MISSES=1` adds every line that was missed or invented.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use warden_session::{Item, Kind, Reader};
+
+#[test]
+fn transcripts_give_the_commands_that_ran() {
+    let Some(sessions) = sessions() else { return };
+    let score = table("transcript.log", &sessions, |dir| read(&dir.join("transcript.log"), Kind::Transcript));
+    assert!(score.recall() >= 0.93 && score.precision() >= 0.93, "{score:?}");
+}
+
+#[test]
+fn legacy_transcripts_give_the_commands_that_ran() {
+    let Some(sessions) = sessions() else { return };
+    let legacy: Vec<PathBuf> = sessions.into_iter().filter(|dir| dir.join("transcript-legacy.log").exists()).collect();
+    let score =
+        table("transcript-legacy.log", &legacy, |dir| read(&dir.join("transcript-legacy.log"), Kind::Transcript));
+    assert!(score.recall() >= 0.93 && score.precision() >= 0.93, "{score:?}");
+}
+
+#[derive(Debug, Default)]
+struct Score {
+    wanted: usize,
+    found: usize,
+    right: usize,
+}
+
+impl Score {
+    fn recall(&self) -> f64 {
+        ratio(self.right, self.wanted)
+    }
+
+    fn precision(&self) -> f64 {
+        ratio(self.right, self.found)
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a few thousand lines")]
+fn ratio(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+}
+
+fn sessions() -> Option<Vec<PathBuf>> {
+    let Some(data) = std::env::var_os("WARDEN_DATA") else {
+        println!("skipped: WARDEN_DATA names no folder with made/transcripts");
+        return None;
+    };
+    let root = Path::new(&data).join("made/transcripts");
+    let mut dirs: Vec<PathBuf> =
+        fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|dir| dir.is_dir()).collect();
+    dirs.sort();
+    Some(dirs)
+}
+
+fn table(title: &str, sessions: &[PathBuf], read: impl Fn(&Path) -> Vec<String>) -> Score {
+    let mut total = Score::default();
+    println!("{title}\n{:<50} {:>6} {:>6} {:>6}", "session", "truth", "found", "right");
+    for dir in sessions {
+        let truth = truth(dir);
+        let found: Vec<String> = read(dir).iter().flat_map(|text| in_truth_form(text, &truth)).collect();
+        let pairs = common(&truth, &found);
+        let name = dir.file_name().unwrap().to_string_lossy().into_owned();
+        println!("{name:<50} {:>6} {:>6} {:>6}", truth.len(), found.len(), pairs.len());
+        if std::env::var_os("WARDEN_MISSES").is_some() {
+            show_misses(&truth, &found, &pairs);
+        }
+        total.wanted += truth.len();
+        total.found += found.len();
+        total.right += pairs.len();
+    }
+    println!(
+        "{title}: recall {:.3}, precision {:.3} over {} commands\n",
+        total.recall(),
+        total.precision(),
+        total.wanted
+    );
+    total
+}
+
+fn truth(dir: &Path) -> Vec<String> {
+    let truth: Value = serde_json::from_slice(&fs::read(dir.join("truth.json")).unwrap()).unwrap();
+    truth["commands"].as_array().unwrap().iter().map(|command| normal(command["line"].as_str().unwrap())).collect()
+}
+
+/// dash's ground truth lists continuation and here-document lines one by one.
+fn in_truth_form(text: &str, truth: &[String]) -> Vec<String> {
+    let whole = normal(text);
+    if truth.contains(&whole) || !text.contains('\n') {
+        return vec![whole];
+    }
+    let lines: Vec<String> = text.split('\n').map(normal).collect();
+    if lines.iter().all(|line| truth.contains(line)) { lines } else { vec![whole] }
+}
+
+/// A screen shows neither tabs nor how many blanks stand at a line's end.
+fn normal(text: &str) -> String {
+    text.split('\n')
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect::<Vec<_>>()
+        .join("\n")
+        .trim()
+        .to_owned()
+}
+
+/// Longest common subsequence: pairs of places.
+fn common(a: &[String], b: &[String]) -> Vec<(usize, usize)> {
+    let mut len = vec![vec![0_usize; b.len() + 1]; a.len() + 1];
+    for i in (0..a.len()).rev() {
+        for j in (0..b.len()).rev() {
+            len[i][j] = if a[i] == b[j] { len[i + 1][j + 1] + 1 } else { len[i + 1][j].max(len[i][j + 1]) };
+        }
+    }
+    let (mut i, mut j, mut pairs) = (0, 0, Vec::new());
+    while i < a.len() && j < b.len() {
+        if a[i] == b[j] {
+            pairs.push((i, j));
+            (i, j) = (i + 1, j + 1);
+        } else if len[i + 1][j] >= len[i][j + 1] {
+            i += 1;
+        } else {
+            j += 1;
+        }
+    }
+    pairs
+}
+
+fn show_misses(truth: &[String], found: &[String], pairs: &[(usize, usize)]) {
+    for (at, line) in truth.iter().enumerate().filter(|(at, _)| !pairs.iter().any(|(i, _)| i == at)) {
+        println!("    missed   {at:>3} {line:?}");
+    }
+    for (at, line) in found.iter().enumerate().filter(|(at, _)| !pairs.iter().any(|(_, j)| j == at)) {
+        println!("    invented {at:>3} {line:?}");
+    }
+}
+
+fn read(path: &Path, kind: Kind) -> Vec<String> {
+    let mut commands = Vec::new();
+    let mut sink = |item| {
+        if let Item::Command(_, command) = item {
+            commands.push(command.text);
+        }
+    };
+    let mut reader = Reader::new(kind);
+    reader.feed(&fs::read(path).unwrap(), &mut sink);
+    reader.finish(&mut sink);
+    commands
+}
