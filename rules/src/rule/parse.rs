@@ -56,6 +56,14 @@ pub const COMMAND_FIELDS: &[&str] = &[
     "Account",
     "Region",
     "Document",
+    "Platform",
+    "Marks",
+    "Via",
+    "Invocation",
+    "Writes",
+    "Redirect",
+    "PipesTo",
+    "PipedFrom",
 ];
 
 /// Reads one document. `Some` only if it has no error; warnings may stand in the report all the same.
