@@ -1,4 +1,4 @@
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use thiserror::Error;
 
 use super::{
@@ -65,34 +65,29 @@ impl DecodeError {
 /// # Errors
 /// Only when no payload can be found: [`DecodeError`] names the field and its offset.
 pub fn decode(message: Bytes) -> Result<Decoded, DecodeError> {
-    let mut decoded = decode_unverified(message)?;
-    let Decoded { frame, deviations } = &mut decoded;
-    match frame.digest_state() {
-        DigestState::Good => {}
-        DigestState::Bad => deviations.note(Deviation::BadDigest, true),
-        DigestState::NotJudged => {
-            let hides = !frame.payload.is_empty()
-                && !frame.message_type.is_publication()
-                && Sha256::of(&frame.payload) != frame.payload_digest;
-            deviations.note(Deviation::UncheckedDigest, hides);
-        }
-    }
-    Ok(decoded)
+    read::<true>(message)
 }
 
 /// Like [`decode`] without computing a digest, for callers that judge it elsewhere ([`Frame::digest_state`]).
 ///
 /// # Errors
 /// As [`decode`].
-#[allow(clippy::needless_pass_by_value, reason = "the frame keeps the message's memory alive")]
 pub fn decode_unverified(message: Bytes) -> Result<Decoded, DecodeError> {
+    read::<false>(message)
+}
+
+/// One function for both, so that a frame is built once and where the caller wants it.
+#[inline]
+fn read<const VERIFY: bool>(mut message: Bytes) -> Result<Decoded, DecodeError> {
     let Some((header, _)) = message.split_first_chunk::<PAYLOAD_OFFSET>() else {
         return Err(truncated(message.len()));
     };
     if message.len() > MAX_MESSAGE_LENGTH {
         return Err(DecodeError::TooLong { length: message.len() });
     }
-    let mut reader = Reader { rest: header };
+    // A copy on the stack, so that the message itself can become the payload without touching its reference count.
+    let header = *header;
+    let mut reader = Reader { rest: &header };
     let header_length = u32::from_be_bytes(reader.take());
     let start = payload_start(header_length);
     if start > message.len() {
@@ -110,10 +105,28 @@ pub fn decode_unverified(message: Bytes) -> Result<Decoded, DecodeError> {
         payload_type: PayloadType(u32::from_be_bytes(reader.take())),
         payload_length: u32::from_be_bytes(reader.take()),
         extension: if start > PAYLOAD_OFFSET { message.slice(PAYLOAD_OFFSET..start) } else { Bytes::new() },
-        payload: message.slice(start..),
+        payload: {
+            message.advance(start);
+            message
+        },
     };
-    let deviations = form(&frame);
+    let mut deviations = form(&frame);
+    if VERIFY {
+        digest(&frame, &mut deviations);
+    }
     Ok(Decoded { frame, deviations })
+}
+
+fn digest(frame: &Frame, deviations: &mut Deviations) {
+    match frame.digest_state() {
+        DigestState::Good => {}
+        DigestState::Bad => deviations.note(Deviation::BadDigest, true),
+        DigestState::NotJudged => {
+            let is_judged_by_nobody = !frame.payload.is_empty() && !frame.message_type.is_publication();
+            let hides = is_judged_by_nobody && !frame.payload_digest.is_of(&frame.payload);
+            deviations.note(Deviation::UncheckedDigest, hides);
+        }
+    }
 }
 
 /// Takes the header apart from the front. The header is a fixed array that holds exactly the fields asked for.
@@ -139,7 +152,6 @@ fn form(frame: &Frame) -> Deviations {
     deviations.note(Deviation::PayloadLengthMismatch, u32::try_from(frame.payload.len()) != Ok(frame.payload_length));
     deviations.note(Deviation::AbsentDigest, frame.payload_digest.is_absent());
     deviations.note(Deviation::ZeroCreatedDate, frame.created_date == 0);
-    // The usual case by one comparison: a known name with its own padding.
     if !is_usual(name) {
         padding(name, &mut deviations);
     }
@@ -153,11 +165,14 @@ fn has_zero_header(frame: &Frame) -> bool {
         && frame.message_id == MessageId::default()
 }
 
+/// Whether the field is that of one of the names that nearly every frame has, so that there is nothing to look for.
 fn is_usual(name: &MessageType) -> bool {
-    let field = name.to_wire();
-    [MessageType::OUTPUT_STREAM_DATA, MessageType::INPUT_STREAM_DATA, MessageType::ACKNOWLEDGE]
-        .iter()
-        .any(|known| known.to_wire() == field)
+    const USUAL: [[u8; 32]; 3] = [
+        MessageType::OUTPUT_STREAM_DATA.to_wire(),
+        MessageType::INPUT_STREAM_DATA.to_wire(),
+        MessageType::ACKNOWLEDGE.to_wire(),
+    ];
+    USUAL.contains(&name.to_wire())
 }
 
 fn padding(name: &MessageType, deviations: &mut Deviations) {
