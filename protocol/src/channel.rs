@@ -238,8 +238,7 @@ impl Channel {
         seal: Seal,
         sink: &mut dyn FnMut(Event),
     ) -> Option<Place> {
-        let sender = if frame.message_type == MessageType::INPUT_STREAM_DATA { Side::Client } else { Side::Agent };
-        if side != sender {
+        if side != stream_sender(&frame.message_type) {
             self.event(side, Some(frame), What::Anomaly(Anomaly::WrongSender), sink);
             return None;
         }
@@ -337,11 +336,22 @@ impl Channel {
         }
     }
 
-    /// The agent's first message says whether there is a handshake, and so whether anything is sealed.
+    /// Each side's first message says whether there is a handshake, and without one nothing is sealed. Either is enough,
+    /// so that neither direction of a capture has to wait for the other.
     fn settle_encryption(&mut self, side: Side, frame: &Frame) {
-        let is_first = side == Side::Agent && frame.sequence_number == 0;
-        if is_first && frame.payload_type != PayloadType::HANDSHAKE_REQUEST && self.encryption == Encryption::Unknown {
+        let handshake = match side {
+            Side::Agent => PayloadType::HANDSHAKE_REQUEST,
+            Side::Client | Side::Service => PayloadType::HANDSHAKE_RESPONSE,
+        };
+        let is_first = frame.sequence_number == 0 && stream_sender(&frame.message_type) == side;
+        let has_none = is_first && frame.payload_type != handshake;
+        if has_none && self.encryption == Encryption::Unknown {
             self.encryption = Encryption::Off;
         }
     }
+}
+
+/// The end that may send stream messages of this type.
+fn stream_sender(message_type: &MessageType) -> Side {
+    if *message_type == MessageType::INPUT_STREAM_DATA { Side::Client } else { Side::Agent }
 }

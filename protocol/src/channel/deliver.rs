@@ -130,7 +130,13 @@ impl Channel {
     }
 
     fn handshake_response(&mut self, side: Side, response: &HandshakeResponse) {
-        if side == Side::Client && !response.client_version.is_empty() {
+        if side != Side::Client {
+            return;
+        }
+        if self.encryption == Encryption::Unknown && response.kms().is_some() {
+            self.encryption = Encryption::On;
+        }
+        if !response.client_version.is_empty() {
             self.report.client_version = Some(response.client_version.clone());
         }
     }
