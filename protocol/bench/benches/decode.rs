@@ -1,4 +1,4 @@
-//! Decoding one frame against bare SHA-256 of its payload by the same library, and against the peer.
+//! Decoding one frame against bare SHA-256 of its payload, and of the whole message, by the same library, and against the peer.
 //!
 //! `cargo bench` for our own figures, `cargo bench --features peer` with the peer. Allocations are counted: decoding must
 //! show none.
@@ -29,6 +29,13 @@ fn message(size: usize) -> Bytes {
 fn bare_sha256(bencher: Bencher<'_, '_>, size: usize) {
     let payload = message(size).slice(120..);
     bencher.counter(BytesCount::new(size)).bench_local(|| digest(&SHA256, black_box(&payload)));
+}
+
+/// The bytes that a frame is on the wire: header and payload.
+#[divan::bench(args = SIZES)]
+fn bare_sha256_of_message(bencher: Bencher<'_, '_>, size: usize) {
+    let message = message(size);
+    bencher.counter(BytesCount::new(size)).bench_local(|| digest(&SHA256, black_box(&message)));
 }
 
 #[divan::bench(args = SIZES)]

@@ -76,25 +76,37 @@ pub fn decode_unverified(message: Bytes) -> Result<Decoded, DecodeError> {
     read::<false>(message)
 }
 
-/// One function for both, so that a frame is built once and where the caller wants it.
+/// One function for both, so that a frame is built once.
 #[inline]
-fn read<const VERIFY: bool>(mut message: Bytes) -> Result<Decoded, DecodeError> {
-    let Some((header, _)) = message.split_first_chunk::<PAYLOAD_OFFSET>() else {
-        return Err(truncated(message.len()));
-    };
-    if message.len() > MAX_MESSAGE_LENGTH {
-        return Err(DecodeError::TooLong { length: message.len() });
-    }
+fn read<const VERIFY: bool>(message: Bytes) -> Result<Decoded, DecodeError> {
     // A copy on the stack, so that the message itself can become the payload without touching its reference count.
-    let header = *header;
-    let mut reader = Reader { rest: &header };
-    let header_length = u32::from_be_bytes(reader.take());
-    let start = payload_start(header_length);
-    if start > message.len() {
-        return Err(DecodeError::PayloadBeyondEnd { header_length, start, length: message.len() });
+    let header = *message.first_chunk::<PAYLOAD_OFFSET>().ok_or_else(|| truncated(message.len()))?;
+    let start = payload_in(&header, message.len())?;
+    let mut decoded = Decoded { frame: split(&header, start, message), deviations: Deviations::default() };
+    form(&decoded.frame, &mut decoded.deviations);
+    if VERIFY {
+        digest(&decoded.frame, &mut decoded.deviations);
     }
-    let frame = Frame {
-        header_length,
+    Ok(decoded)
+}
+
+fn payload_in(header: &[u8; PAYLOAD_OFFSET], length: usize) -> Result<usize, DecodeError> {
+    if length > MAX_MESSAGE_LENGTH {
+        return Err(DecodeError::TooLong { length });
+    }
+    let header_length = u32::from_be_bytes(Reader { rest: header }.take());
+    let start = payload_start(header_length);
+    if start > length {
+        return Err(DecodeError::PayloadBeyondEnd { header_length, start, length });
+    }
+    Ok(start)
+}
+
+#[inline]
+fn split(header: &[u8; PAYLOAD_OFFSET], start: usize, mut message: Bytes) -> Frame {
+    let mut reader = Reader { rest: header };
+    Frame {
+        header_length: u32::from_be_bytes(reader.take()),
         message_type: MessageType::from_wire(reader.take()),
         schema_version: u32::from_be_bytes(reader.take()),
         created_date: u64::from_be_bytes(reader.take()),
@@ -109,12 +121,7 @@ fn read<const VERIFY: bool>(mut message: Bytes) -> Result<Decoded, DecodeError> 
             message.advance(start);
             message
         },
-    };
-    let mut deviations = form(&frame);
-    if VERIFY {
-        digest(&frame, &mut deviations);
     }
-    Ok(Decoded { frame, deviations })
 }
 
 fn digest(frame: &Frame, deviations: &mut Deviations) {
@@ -142,8 +149,7 @@ impl Reader<'_> {
     }
 }
 
-fn form(frame: &Frame) -> Deviations {
-    let mut deviations = Deviations::default();
+fn form(frame: &Frame, deviations: &mut Deviations) {
     let name = &frame.message_type;
     let publication = name.is_publication();
     deviations.note(Deviation::HeaderLength, frame.header_length != HEADER_LENGTH);
@@ -153,9 +159,8 @@ fn form(frame: &Frame) -> Deviations {
     deviations.note(Deviation::AbsentDigest, frame.payload_digest.is_absent());
     deviations.note(Deviation::ZeroCreatedDate, frame.created_date == 0);
     if !is_usual(name) {
-        padding(name, &mut deviations);
+        padding(name, deviations);
     }
-    deviations
 }
 
 fn has_zero_header(frame: &Frame) -> bool {
