@@ -19,11 +19,11 @@ const CORE: &[(&str, &[&str])] = &[
     ("warden-protocol", &["aws-lc-rs", "base64", "bytes", "jiff", "serde", "serde_json", "sha2", "thiserror", "uuid"]),
     (
         "warden-session",
-        &["base64", "flate2", "jiff", "memchr", "serde", "serde_json", "thiserror", "unicode-width", "vt100", "vte", "zstd"],
+        &["base64", "flate2", "jiff", "memchr", "regex", "serde", "serde_json", "thiserror", "unicode-width", "vt100", "vte", "zstd"],
     ),
     (
         "warden-rules",
-        &["aho-corasick", "base64", "hmac", "jiff", "memchr", "regex", "regex-syntax", "saphyr", "serde", "serde_json", "sha2", "thiserror"],
+        &["aho-corasick", "base64", "hmac", "jiff", "memchr", "regex", "regex-syntax", "saphyr-parser", "serde", "serde_json", "sha2", "thiserror"],
     ),
 ];
 
