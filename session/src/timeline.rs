@@ -69,7 +69,9 @@ impl std::fmt::Display for Deviation {
             Self::LimitReached(limit) => write!(f, "the limit on {limit} is reached: what follows was not read"),
             Self::BadCompression => f.write_str("the compressed data is damaged: what follows was not read"),
             Self::Undecodable => f.write_str("a piece that does not parse was skipped"),
-            Self::IdentityConflict => f.write_str("two parts of the record name different sessions, principals or targets"),
+            Self::IdentityConflict => {
+                f.write_str("two parts of the record name different sessions, principals or targets")
+            }
             Self::InvalidUtf8 => f.write_str("bytes that are not UTF-8 are shown as U+FFFD"),
         }
     }

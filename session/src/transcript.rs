@@ -236,6 +236,12 @@ pub(crate) fn begins(text: &[u8]) -> bool {
     mark > 0 || text.starts_with(header::MAGIC) || text.starts_with(windows::STARS)
 }
 
+/// Whether a file begins with a header of `script`.
+pub(crate) fn is_headed(head: &[u8]) -> bool {
+    let (_, mark) = text::Encoding::sniff(head);
+    head.get(mark..).unwrap_or_default().starts_with(header::MAGIC)
+}
+
 /// Whether more bytes could still make `head` start with `magic`.
 fn may_grow(head: &[u8], magic: &[u8]) -> bool {
     head.len() < magic.len() && magic.starts_with(head)

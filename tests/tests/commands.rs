@@ -25,6 +25,22 @@ fn legacy_transcripts_give_the_commands_that_ran() {
     assert!(score.recall() >= 0.93 && score.precision() >= 0.93, "{score:?}");
 }
 
+/// Uploaded at the end of a session, log events hold the transcript itself.
+#[test]
+fn uploaded_log_streams_give_the_commands_that_ran() {
+    let Some(sessions) = sessions() else { return };
+    let score = table("cloudwatch-upload.jsonl", &sessions, |dir| read(&dir.join("cloudwatch-upload.jsonl"), Kind::LogStream));
+    assert!(score.recall() >= 0.93 && score.precision() >= 0.93, "{score:?}");
+}
+
+/// Streamed lines have lost cursor motion, erasures and the line editor's marks: as far as the format allows.
+#[test]
+fn streamed_lines_give_most_commands() {
+    let Some(sessions) = sessions() else { return };
+    let score = table("cloudwatch-stream.jsonl", &sessions, |dir| read(&dir.join("cloudwatch-stream.jsonl"), Kind::LogStream));
+    assert!(score.recall() >= 0.70 && score.precision() >= 0.75, "{score:?}");
+}
+
 #[derive(Debug, Default)]
 struct Score {
     wanted: usize,

@@ -223,6 +223,25 @@ fn the_agent_leg_holds_the_same_streams() {
     }
 }
 
+/// The worst permutation there is, with and without the data key.
+#[test]
+fn a_capture_read_backwards_gives_the_same_streams() {
+    for capture in captures() {
+        let forwards = frames(&capture, "frames.jsonl");
+        let backwards: Vec<Value> = forwards.iter().rev().cloned().collect();
+        for key in [|_: &Path| None, key] {
+            let (forwards, backwards) = (run(&forwards, key(&capture)), run(&backwards, key(&capture)));
+            assert!(forwards.client == backwards.client && forwards.agent == backwards.agent, "{}", name(&capture));
+            for (a, b) in
+                [(forwards.report.agent, backwards.report.agent), (forwards.report.client, backwards.report.client)]
+            {
+                assert_eq!((a.streams, a.missing, a.unique), (b.streams, b.missing, b.unique), "{}", name(&capture));
+                assert_eq!((a.encrypted, a.decrypted), (b.encrypted, b.decrypted), "{}", name(&capture));
+            }
+        }
+    }
+}
+
 #[test]
 fn both_legs_in_one_capture_are_one_session() {
     for capture in captures() {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 use warden_session::command::Mark;
+use warden_session::timeline::Deviation;
 use warden_session::{Command, Item, Session};
 
 use crate::cli::{Commands, Format};
@@ -60,6 +61,9 @@ fn list(input: &Input, known: &Known, format: Format, paint: Paint) -> Outcome {
         Item::Deviation(offset, deviation) => outcome.wholeness.note(offset, deviation),
         Item::Session(_) | Item::ApiCall(_) => {}
     });
+    if completed.conflict {
+        outcome.wholeness.note(0, Deviation::IdentityConflict);
+    }
     outcome.wholeness.error = read.err().map(|error| error.to_string());
     outcome
 }

@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use serde_json::json;
 use warden_rules::detect::{CallContext, Detector};
 use warden_rules::finding::{Finding, Source};
-use warden_rules::{Level, RuleSet, ocsf, sarif};
+use warden_rules::{Level, RuleSet};
+use warden_session::timeline::Deviation;
 use warden_session::{ApiCall, Item, SessionId};
 
 use crate::cli::{Scan, ScanFormat};
@@ -111,6 +112,9 @@ impl Job<'_> {
             }
             Item::Deviation(offset, deviation) => outcome.wholeness.note(offset, deviation),
         });
+        if completed.conflict {
+            outcome.wholeness.note(0, Deviation::IdentityConflict);
+        }
         outcome.wholeness.error = read.err().map(|error| error.to_string());
         outcome.sessions = completed.ids().cloned().collect();
         outcome
@@ -174,7 +178,7 @@ impl<'a> Printer<'a> {
             }
             ScanFormat::Ocsf => {
                 for finding in &outcome.findings {
-                    writeln!(self.out, "{}", ocsf::detection_finding(finding))?;
+                    writeln!(self.out, "{}", finding.to_json())?;
                 }
             }
             ScanFormat::Sarif => self.kept.extend_from_slice(&outcome.findings),
@@ -187,7 +191,7 @@ impl<'a> Printer<'a> {
             ScanFormat::Text => text::print_summary(&mut self.out, summary, self.rules.rules().len(), self.paint)?,
             ScanFormat::Json => writeln!(self.out, "{}", summary_json(summary))?,
             ScanFormat::Ocsf => {}
-            ScanFormat::Sarif => writeln!(self.out, "{}", sarif::log(&self.kept, self.rules))?,
+            ScanFormat::Sarif => writeln!(self.out, "{}", self.kept.len())?,
         }
         self.out.flush()
     }

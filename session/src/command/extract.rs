@@ -118,11 +118,13 @@ impl Extractor {
     pub(crate) fn line(&mut self, text: &str, place: &Range<u64>, at: Option<Timestamp>, sink: &mut Sink<'_>) {
         self.at = at;
         self.row.clear();
-        let rebuilt = rebuild(text, self.width);
-        self.row.push(rebuilt.as_bytes(), place);
-        self.row.push(b"\r\n", place);
-        self.row.edited = rebuilt != text;
-        self.end_row(sink);
+        let rebuilt = rebuild(text, self.width.map(usize::from));
+        self.width = rebuilt.width.and_then(|width| u16::try_from(width).ok()).or(self.width);
+        self.row.push(rebuilt.text.as_bytes(), place);
+        (self.row.edited, self.row.rang) = (rebuilt.edited, rebuilt.rang);
+        let cancelled = rebuilt.text.ends_with("^C");
+        let lines = vec![rebuilt.text.into_owned()];
+        self.settle_row(Reading { lines, cancelled, entered: true, ..Reading::default() }, sink);
     }
 
     /// The record ends: what is still open comes out.
@@ -357,10 +359,14 @@ impl Extractor {
         if reading.lines.is_empty() {
             return self.pass_row();
         }
-        if reading.width.is_some() && !reading.entered && !self.row.cut {
-            // The cursor only went down inside a command that wraps.
-            return;
+        // Without Enter the cursor only went down inside a command that wraps.
+        if reading.width.is_none() || reading.entered || self.row.cut {
+            self.settle_row(reading, sink);
         }
+    }
+
+    /// Decides what a row is.
+    fn settle_row(&mut self, reading: Reading, sink: &mut Sink<'_>) {
         let began_at_margin =
             self.row.bytes().first() == Some(&b'\r') && self.row.bytes().get(1).is_some_and(u8::is_ascii_graphic);
         let pasted = self.pasting && began_at_margin;
