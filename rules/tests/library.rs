@@ -169,6 +169,17 @@ fn tells_attacks_from_ordinary_work_in_public_corpora() {
         tally.print(name);
         assert!(tally.at_least(tally.any, any), "{name}");
     }
+    let real = corpus(&data, "gtfobins.jsonl", Platform::Linux, |_| true).into_iter().map(|line| Line {
+        text: line
+            .text
+            .replace("/path/to/input-file", "/etc/shadow")
+            .replace("/path/to/output-file", "/etc/cron.d/x")
+            .replace("attacker.com", "203.0.113.66"),
+        ..line
+    });
+    let tally = Tally::of(&set, real.collect(), |level| level.is_none());
+    tally.print("gtfobins with secret files");
+    assert!(tally.at_least(tally.any, 75));
     for (name, file) in [("tldr", "tldr.jsonl"), ("nl2bash", "nl2bash.jsonl")] {
         let lines = corpus(&data, file, Platform::Linux, |row| !foreign(row));
         let tally = Tally::of(&set, lines, |level| level >= Some(Level::Medium));
