@@ -17,7 +17,7 @@ use warden_protocol::payload::{
     HandshakeResponse, InteractiveShell, OpenDataChannel, Payload, Size, control, parse_json, redact,
 };
 use warden_protocol::port::Forwarding;
-use warden_protocol::seal::SessionKey;
+use warden_protocol::seal::{Nonce, SessionKey};
 use warden_protocol::wire::{Direction, MessageType, PayloadType, Sha256, Side};
 
 const AT: Timestamp = Timestamp::UNIX_EPOCH;
@@ -117,6 +117,7 @@ fn arbitrary_frames(data: &[u8]) {
         assert!(channel.held() <= 2 * WINDOW);
     }
     channel.finish(&mut check);
+    forwarding.finish(&mut |_| {});
     assert_eq!(channel.held(), 0);
     let report = channel.report();
     assert_eq!(report.frames, fed);
@@ -155,44 +156,71 @@ fn arbitrary_message(source: &mut Source<'_>) -> (Direction, Opcode, Bytes) {
     (direction, opcode, frame.encode())
 }
 
-/// Payloads by side and payload type, and what is missing.
+/// Payloads by side and payload type (what stays sealed under 255), and what is missing.
 type Streams = (BTreeMap<(Side, u32), Vec<u8>>, Vec<(Side, i64, i64)>);
 
 fn permuted_frames(data: &[u8]) {
     let mut source = Source { data };
-    let count = usize::from(source.byte()) % (WINDOW + 1);
-    let frames: Vec<(Direction, Bytes)> = (0..count).map(|n| numbered_frame(n, &mut source)).collect();
-    let mut order: Vec<usize> = (0..count).collect();
-    for n in (1..count).rev() {
+    let (count, kind) = (usize::from(source.byte()) % (WINDOW + 1), source.byte());
+    let (is_sealed, has_key) = (kind & 1 == 1, kind & 2 == 2);
+    let frames = session(count, is_sealed, &mut source);
+    let mut order: Vec<usize> = (0..frames.len()).collect();
+    for n in (1..frames.len()).rev() {
         order.swap(n, usize::from(source.byte()) % (n + 1));
     }
     // Some come twice; the second copy changes nothing.
     let repeats: Vec<usize> = (0..source.byte() % 4).map(|_| usize::from(source.byte())).collect();
-    let repeated = order.iter().copied().chain(repeats.into_iter().filter(|n| *n < count));
-    assert_eq!(streams(repeated.map(|n| &frames[n])), streams(frames.iter()));
+    let repeated = order.iter().copied().chain(repeats.into_iter().filter(|n| *n < frames.len()));
+    assert_eq!(streams(repeated.map(|n| &frames[n]), has_key), streams(frames.iter(), has_key));
 }
 
-fn numbered_frame(n: usize, source: &mut Source<'_>) -> (Direction, Bytes) {
-    let is_input = source.byte() % 2 == 1;
-    let (direction, message_type) = if is_input {
-        (Direction::ClientToService, MessageType::INPUT_STREAM_DATA)
+/// The stream messages of a session, some of them lost.
+fn session(count: usize, is_sealed: bool, source: &mut Source<'_>) -> Vec<(Direction, Bytes)> {
+    let key = SessionKey::new(&[7; 64]).unwrap();
+    let (mut sent, mut frames) = ([0_i64; 2], Vec::new());
+    for n in 0..count {
+        let kind = source.byte();
+        let (direction, message_type, side) = if kind & 1 == 1 {
+            (Direction::ClientToService, MessageType::INPUT_STREAM_DATA, Side::Client)
+        } else {
+            (Direction::ServiceToClient, MessageType::OUTPUT_STREAM_DATA, Side::Agent)
+        };
+        let sequence = sent[usize::from(kind & 1)];
+        sent[usize::from(kind & 1)] += 1;
+        let mut payload_type = PayloadType([1, 11, 2, 1][usize::from(source.byte() % 4)]);
+        let length = usize::from(source.byte() % 16);
+        let mut payload = Bytes::copy_from_slice(source.bytes(length));
+        if is_sealed && sequence == 0 {
+            (payload_type, payload) = handshake(side);
+        } else if is_sealed && payload_type.is_sealed_by(side) {
+            payload = key.seal(side, Nonce([u8::try_from(n).unwrap(); 12]), &payload).unwrap();
+        }
+        if kind < 0xe0 {
+            frames.push((direction, Frame::stream(message_type, sequence, payload_type, payload).encode()));
+        }
+    }
+    frames
+}
+
+fn handshake(side: Side) -> (PayloadType, Bytes) {
+    let (payload_type, text) = if side == Side::Agent {
+        (PayloadType::HANDSHAKE_REQUEST, r#"{"RequestedClientActions":[{"ActionType":"KMSEncryption"}]}"#)
     } else {
-        (Direction::ServiceToClient, MessageType::OUTPUT_STREAM_DATA)
+        (PayloadType::HANDSHAKE_RESPONSE, r#"{"ProcessedClientActions":[{"ActionType":"KMSEncryption"}]}"#)
     };
-    let payload_type = PayloadType([1, 11, 2, 1][usize::from(source.byte() % 4)]);
-    let length = usize::from(source.byte() % 16);
-    let payload = Bytes::copy_from_slice(source.bytes(length));
-    (direction, Frame::stream(message_type, i64::try_from(n).unwrap(), payload_type, payload).encode())
+    (payload_type, Bytes::from_static(text.as_bytes()))
 }
 
-fn streams<'a>(frames: impl Iterator<Item = &'a (Direction, Bytes)>) -> Streams {
-    let mut channel = Channel::with_window(None, 2 * WINDOW, 1 << 16);
+fn streams<'a>(frames: impl Iterator<Item = &'a (Direction, Bytes)>, has_key: bool) -> Streams {
+    let key = has_key.then(|| SessionKey::new(&[7; 64]).unwrap());
+    let mut channel = Channel::with_window(key, 2 * WINDOW, 1 << 16);
     let (mut streams, mut missing) = Streams::default();
     let mut take = |event: Event| {
         let (payload_type, bytes) = match event.what {
             What::Output(bytes) | What::Input(bytes) => (1, bytes),
             What::StdErr(bytes) => (11, bytes),
             What::Other { payload_type, bytes } => (payload_type.0, bytes),
+            What::Sealed { bytes, .. } => (255, bytes),
             What::Missing(gap) => return missing.push((event.side, gap.from, gap.to)),
             _ => return,
         };
@@ -202,6 +230,7 @@ fn streams<'a>(frames: impl Iterator<Item = &'a (Direction, Bytes)>) -> Streams 
         channel.feed(AT, *direction, Opcode::Binary, message, &mut take);
     }
     channel.finish(&mut take);
+    missing.sort_unstable();
     (streams, missing)
 }
 

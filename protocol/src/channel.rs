@@ -39,7 +39,7 @@ use jiff::Timestamp;
 use crate::frame::{Decoded, Deviation, Frame, decode};
 use crate::payload::{Acknowledge, EncryptionChallenge, OpenDataChannel, Payload};
 use crate::reorder::{Place, REORDER_BYTES, REORDER_WINDOW};
-use crate::seal::SessionKey;
+use crate::seal::{OpenFrameError, SealError, SessionKey};
 use crate::wire::{Direction, MessageType, PayloadType, Sha256, Side};
 
 mod deliver;
@@ -173,7 +173,9 @@ impl Channel {
             Direction::ServiceToClient | Direction::ServiceToAgent => Side::Service,
         };
         let open = OpenDataChannel::parse(message).ok().map(|parsed| Box::new(parsed.value));
-        let open = open.filter(|open| !open.token.reveal().is_empty() && side != Side::Service);
+        // A capture may come without its tokens.
+        let is_open = |open: &OpenDataChannel| !open.token.reveal().is_empty() || !open.client_id.is_empty();
+        let open = open.filter(|open| side != Side::Service && is_open(open));
         if let Some(open) = &open {
             if let Some(version) = open.client_version.clone() {
                 self.report.client_version.get_or_insert(version);
@@ -204,6 +206,7 @@ impl Channel {
         }
         let mut seal = Seal::Clear;
         let place = if frame.message_type.is_stream() {
+            self.settle_encryption(side, frame);
             seal = self.seal_of(side, frame);
             self.stream_message(side, message, frame, seal.clone(), sink)
         } else {
@@ -235,8 +238,7 @@ impl Channel {
         seal: Seal,
         sink: &mut dyn FnMut(Event),
     ) -> Option<Place> {
-        let sender = if frame.message_type == MessageType::INPUT_STREAM_DATA { Side::Client } else { Side::Agent };
-        if side != sender {
+        if side != stream_sender(&frame.message_type) {
             self.event(side, Some(frame), What::Anomaly(Anomaly::WrongSender), sink);
             return None;
         }
@@ -259,21 +261,22 @@ impl Channel {
 
     /// Messages that have no place in a sequence.
     fn service_message(&mut self, side: Side, frame: &Frame, sink: &mut dyn FnMut(Event)) {
-        let parsed = match Payload::parse(frame) {
-            Ok(parsed) => parsed,
-            Err(error) => return self.event(side, Some(frame), What::Anomaly(Anomaly::Unreadable(error)), sink),
-        };
-        if !parsed.faults.is_empty() {
-            self.event(side, Some(frame), What::Anomaly(Anomaly::Refused(parsed.faults)), sink);
+        let Some(payload) = self.service_payload(side, frame, sink) else { return };
+        let is_from_service = side == Side::Service;
+        let is_of_service = frame.message_type.is_publication() || frame.message_type == MessageType::CHANNEL_CLOSED;
+        if is_of_service && !is_from_service {
+            self.event(side, Some(frame), What::Anomaly(Anomaly::WrongSender), sink);
         }
-        let what = match parsed.value {
+        let what = match payload {
             Payload::Acknowledge(acknowledge) => return self.acknowledge(side, frame, &acknowledge, sink),
             Payload::ChannelClosed(closed) => {
-                self.report.closed_reason.get_or_insert_with(|| closed.output.clone());
+                if is_from_service {
+                    self.report.closed_reason.get_or_insert_with(|| closed.output.clone());
+                }
                 What::Closed(closed)
             }
             Payload::PausePublication => {
-                self.report.pauses += 1;
+                self.report.pauses += u64::from(is_from_service);
                 What::Paused
             }
             Payload::StartPublication => What::Resumed,
@@ -282,6 +285,23 @@ impl Channel {
             control => What::Control(control),
         };
         self.event(side, Some(frame), what, sink);
+    }
+
+    fn service_payload(&self, side: Side, frame: &Frame, sink: &mut dyn FnMut(Event)) -> Option<Payload> {
+        match Payload::parse(frame) {
+            Ok(parsed) => {
+                if !parsed.faults.is_empty() {
+                    self.event(side, Some(frame), What::Anomaly(Anomaly::Refused(parsed.faults)), sink);
+                }
+                Some(parsed.value)
+            }
+            Err(error) => {
+                self.event(side, Some(frame), What::Anomaly(Anomaly::Unreadable(error)), sink);
+                // AWS's client closes on any message of this name, whatever is in it.
+                let closes = frame.message_type == MessageType::CHANNEL_CLOSED;
+                closes.then(|| Payload::ChannelClosed(Box::default()))
+            }
+        }
     }
 
     fn acknowledge(&mut self, side: Side, frame: &Frame, acknowledge: &Acknowledge, sink: &mut dyn FnMut(Event)) {
@@ -316,16 +336,33 @@ impl Channel {
             (_, Some(key)) => match key.open_frame(side, frame) {
                 Ok(Some(plaintext)) => Seal::Opened(plaintext),
                 Ok(None) => Seal::Clear,
+                // What is too short to be sealed is in the clear, unless the handshake says otherwise.
+                Err(OpenFrameError { reason: SealError::TooShort { .. }, .. })
+                    if self.encryption == Encryption::Unknown =>
+                {
+                    Seal::Clear
+                }
                 Err(error) => Seal::Closed(Some(error)),
             },
         }
     }
 
-    /// The agent's first message says whether there is a handshake, and so whether anything is sealed.
+    /// Each side's first message says whether there is a handshake, and without one nothing is sealed. Either is enough,
+    /// so that neither direction of a capture has to wait for the other.
     fn settle_encryption(&mut self, side: Side, frame: &Frame) {
-        let is_first = side == Side::Agent && frame.sequence_number == 0;
-        if is_first && frame.payload_type != PayloadType::HANDSHAKE_REQUEST && self.encryption == Encryption::Unknown {
+        let handshake = match side {
+            Side::Agent => PayloadType::HANDSHAKE_REQUEST,
+            Side::Client | Side::Service => PayloadType::HANDSHAKE_RESPONSE,
+        };
+        let is_first = frame.sequence_number == 0 && stream_sender(&frame.message_type) == side;
+        let has_none = is_first && frame.payload_type != handshake;
+        if has_none && self.encryption == Encryption::Unknown {
             self.encryption = Encryption::Off;
         }
     }
+}
+
+/// The end that may send stream messages of this type.
+fn stream_sender(message_type: &MessageType) -> Side {
+    if *message_type == MessageType::INPUT_STREAM_DATA { Side::Client } else { Side::Agent }
 }

@@ -44,7 +44,7 @@ impl Flow {
     }
 
     pub(crate) fn take(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
+        if bytes.is_empty() || self.is_finished() {
             return;
         }
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
@@ -57,6 +57,11 @@ impl Flow {
             Digest::Running(context) => context.update(bytes),
             Digest::Done(_) => {}
         }
+    }
+
+    /// Whether the digest is final: nothing is taken any more.
+    pub(crate) fn is_finished(&self) -> bool {
+        matches!(self.digest, Digest::Done(_))
     }
 
     pub(crate) fn close(&mut self) {

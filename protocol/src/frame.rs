@@ -140,7 +140,7 @@ impl Frame {
         }
         match (self.payload_digest.is_absent(), self.message_type.is_publication()) {
             (true, true) => DigestState::NotJudged,
-            _ if Sha256::of(&self.payload) == self.payload_digest => DigestState::Good,
+            _ if self.payload_digest.is_of(&self.payload) => DigestState::Good,
             _ => DigestState::Bad,
         }
     }

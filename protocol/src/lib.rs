@@ -40,6 +40,10 @@
 //! Without one the agent's message 0 is output already (`P: src/datachannel/streaming.go` @ 61cf1288,
 //! `A: agent/session/datachannel/datachannel.go` @ 1c217c89; both seen on the wire).
 //!
+//! # Sources
+//! `P:` is aws/session-manager-plugin at commit 61cf1288 (2024-10-10), `A:` is aws/amazon-ssm-agent at commit 1c217c89
+//! (2024-10-21). "Seen on the wire" means seen between builds of these two.
+//!
 //! # Limits
 //! | what is fed from outside | limit |
 //! |---|---|

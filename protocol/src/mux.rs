@@ -182,7 +182,7 @@ impl Table {
             self.record(id, None);
         }
         match self.current.get_mut(&id).and_then(|connection| connection.flow_mut(side)) {
-            Some(flow) if flow.is_closed() => sink(id, ConnectionWhat::Stray(bytes)),
+            Some(flow) if flow.is_closed() || flow.is_finished() => sink(id, ConnectionWhat::Stray(bytes)),
             Some(flow) => {
                 flow.take(&bytes);
                 sink(id, ConnectionWhat::Data(bytes));

@@ -233,11 +233,13 @@ impl Sha256 {
 
     /// Takes a digest that was computed in pieces.
     pub(crate) fn from_digest(digest: &aws_lc_rs::digest::Digest) -> Self {
-        let mut value = [0; 32];
-        for (to, from) in value.iter_mut().zip(digest.as_ref()) {
-            *to = *from;
-        }
-        Self(value)
+        // A SHA-256 digest has 32 bytes.
+        Self(digest.as_ref().try_into().unwrap_or_default())
+    }
+
+    /// Whether this is the digest of `bytes`.
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref() == self.0
     }
 
     /// Whether all bytes are zero: a digest that was never written.

@@ -35,15 +35,9 @@ impl Known {
         known
     }
 
-    /// The session with what is known of it.
-    pub(crate) fn complete(&self, session: &Session) -> Session {
-        self.sessions.complete(session)
-    }
-
     /// Who started the session that a call is about.
     pub(crate) fn owner(&self, call: &ApiCall) -> Option<String> {
-        let session = Session { id: Some(call.session.clone()?), ..Session::default() };
-        self.sessions.complete(&session).principal
+        self.sessions.known(call.session.as_ref()?)?.principal.clone()
     }
 }
 
@@ -52,18 +46,24 @@ impl Known {
 pub(crate) struct Completed<'k> {
     known: &'k Known,
     sessions: HashMap<Option<SessionId>, Arc<Session>>,
+    /// Whether a record names another principal or target than CloudTrail.
+    pub(crate) conflict: bool,
 }
 
 impl<'k> Completed<'k> {
     /// For one input.
     pub(crate) fn new(known: &'k Known) -> Self {
-        Self { known, sessions: HashMap::new() }
+        Self { known, sessions: HashMap::new(), conflict: false }
     }
 
     /// The session with what is known of it.
     pub(crate) fn session(&mut self, session: &Session) -> Arc<Session> {
-        let known = self.known;
-        self.sessions.entry(session.id.clone()).or_insert_with(|| Arc::new(known.complete(session))).clone()
+        if let Some(session) = self.sessions.get(&session.id) {
+            return session.clone();
+        }
+        let joined = self.known.sessions.complete(session);
+        self.conflict |= joined.conflict;
+        self.sessions.entry(session.id.clone()).or_insert(Arc::new(joined.session)).clone()
     }
 
     /// How many sessions there were.

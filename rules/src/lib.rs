@@ -10,6 +10,7 @@
 mod cidr;
 mod compile;
 mod condition;
+pub mod detect;
 mod detection;
 pub mod error;
 pub mod event;
@@ -17,6 +18,7 @@ mod explain;
 pub mod finding;
 mod fold;
 mod glob;
+pub mod library;
 mod modifier;
 mod pattern;
 mod prefilter;

@@ -384,6 +384,32 @@ fn keys_of_ones_own() {
     assert_eq!((rules, errors, warnings), (1, vec![], vec![]));
 }
 
+/// How the file is written does not matter.
+#[test]
+fn forms_of_yaml() {
+    let plain = format!("{HEAD}detection:\n  s:\n    F:\n      - x\n      - 'y'\n  condition: s\n");
+    for (name, text) in [
+        ("carriage returns", plain.replace('\n', "\r\n")),
+        ("byte order mark", format!("\u{feff}{plain}")),
+        ("document marks", format!("---\n{plain}...\n")),
+        ("comments", format!("# a\n\n{plain}\n# b\n")),
+        ("anchors", format!("{HEAD}detection:\n  t: &t {{F: x}}\n  s: *t\n  condition: s or t\n")),
+        (
+            "block text",
+            format!(
+                "{HEAD}description: |\n  a: b\n  - c\ndetection:\n  s:\n    F|contains: >-\n      x\n      y\n  condition: |\n    s\n"
+            ),
+        ),
+        (
+            "double quotes",
+            format!("{HEAD}detection: {{\"s\": {{\"F|contains\": \"\\\\x\\u0041\"}}, \"condition\": \"s\"}}\n"),
+        ),
+    ] {
+        let (rules, errors, warnings) = load_one(&text);
+        assert_eq!((rules, brief(&errors), warnings.len()), (1, vec![], 0), "{name}");
+    }
+}
+
 #[test]
 fn every_error_of_every_file() {
     let good = |n: u32| {

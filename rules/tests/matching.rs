@@ -1,15 +1,15 @@
 //! What Sigma's words mean: modifiers, wildcards, values, conditions, fields, log sources.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::type_complexity, reason = "tables of a test")]
 
 use serde_json::{Value, json};
 use warden_rules::{Event, Logsource, RuleSet};
 
 /// A rule with this detection.
 fn rule(detection: &str) -> String {
-    let detection: String = detection.lines().map(|line| format!("  {line}\n")).collect();
+    let detection = detection.replace('\n', "\n  ");
     format!(
-        "title: t\nid: 00000000-0000-4000-8000-000000000000\nlevel: low\nlogsource: {{product: linux}}\ndetection:\n{detection}"
+        "title: t\nid: 00000000-0000-4000-8000-000000000000\nlevel: low\nlogsource: {{product: linux}}\ndetection:\n  {detection}\n"
     )
 }
 

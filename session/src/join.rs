@@ -24,13 +24,24 @@ pub const SESSIONS_LIMIT: usize = 100_000;
 /// let mut sessions = Sessions::default();
 /// sessions.absorb(&ApiCall::from_record(record, 0..0).unwrap());
 /// let transcript = Session { id: SessionId::parse("alice-052afb0c93508ea82"), ..Session::default() };
-/// assert_eq!(sessions.complete(&transcript).principal.as_deref(), Some("arn:aws:iam::111122223333:user/alice"));
+/// let joined = sessions.complete(&transcript);
+/// assert_eq!(joined.session.principal.as_deref(), Some("arn:aws:iam::111122223333:user/alice"));
+/// assert!(!joined.conflict);
 /// ```
 #[derive(Debug, Default)]
 pub struct Sessions {
     known: BTreeMap<SessionId, Known>,
     /// Ids in the order in which they were first heard of.
     order: VecDeque<SessionId>,
+}
+
+/// A session with what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// The session: CloudTrail's word where it is known, then the record's own, then what other records claim.
+    pub session: Session,
+    /// The record names another principal or target than the call that started the session.
+    pub conflict: bool,
 }
 
 /// What is known of one session, by who says it.
@@ -75,17 +86,13 @@ impl Sessions {
         conflict
     }
 
-    /// Whether a claim contradicts the call that started the session; `false` while no such call is known.
-    pub fn is_contradicted(&self, session: &Session) -> bool {
-        let started = session.id.as_ref().and_then(|id| self.known.get(id)).and_then(|known| known.started.as_ref());
-        started.is_some_and(|started| contradicts(session, started))
-    }
-
-    /// The session with everything that is known of it. CloudTrail's word comes first, then the session's own, then
-    /// what other records claim.
+    /// Completes what a record says of its session.
     #[must_use]
-    pub fn complete(&self, session: &Session) -> Session {
-        let Some(known) = session.id.as_ref().and_then(|id| self.known.get(id)) else { return session.clone() };
+    pub fn complete(&self, session: &Session) -> Joined {
+        let Some(known) = session.id.as_ref().and_then(|id| self.known.get(id)) else {
+            return Joined { session: session.clone(), conflict: false };
+        };
+        let conflict = known.started.as_ref().is_some_and(|started| contradicts(session, started));
         let mut whole = known.started.clone().unwrap_or_default();
         fill(&mut whole, &known.mentioned);
         // The host knows the container in which an ECS session runs.
@@ -96,7 +103,7 @@ impl Sessions {
         }
         fill(&mut whole, session);
         fill(&mut whole, &known.claimed);
-        whole
+        Joined { session: whole, conflict }
     }
 
     /// How many sessions are remembered.

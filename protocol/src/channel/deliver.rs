@@ -27,7 +27,6 @@ impl Channel {
 
     fn item(&mut self, side: Side, item: &Item, sink: &mut dyn FnMut(Event)) {
         let frame = &item.frame;
-        self.settle_encryption(side, frame);
         let payload_type = frame.payload_type;
         let seal = self.settled(side, item);
         if side == Side::Agent && seal != Seal::Clear {
@@ -93,7 +92,7 @@ impl Channel {
                 What::HandshakeRequest(request)
             }
             Payload::HandshakeResponse(response) => {
-                self.handshake_response(&response);
+                self.handshake_response(side, &response);
                 What::HandshakeResponse(response)
             }
             Payload::HandshakeComplete(complete) => What::HandshakeComplete(complete),
@@ -130,7 +129,13 @@ impl Channel {
         };
     }
 
-    fn handshake_response(&mut self, response: &HandshakeResponse) {
+    fn handshake_response(&mut self, side: Side, response: &HandshakeResponse) {
+        if side != Side::Client {
+            return;
+        }
+        if self.encryption == Encryption::Unknown && response.kms().is_some() {
+            self.encryption = Encryption::On;
+        }
         if !response.client_version.is_empty() {
             self.report.client_version = Some(response.client_version.clone());
         }

@@ -108,7 +108,8 @@ pub enum Anomaly {
     TooLate,
     /// One message came [`super::STORM_COPIES`] times.
     RetransmissionStorm,
-    /// A stream message from the end that cannot send it; it is in no stream.
+    /// A message from an end that cannot send it. A stream message is in no stream then; another is an event all the same,
+    /// but the report does not rest on it.
     WrongSender,
     /// An acknowledge of something that the capture does not hold.
     AcknowledgesNothing {

@@ -110,10 +110,10 @@ impl ClockSkew {
 }
 
 impl Report {
-    /// Whether something is missing, stayed encrypted, or could not be decoded.
+    /// Whether something is missing or stayed encrypted.
     pub fn is_incomplete(&self) -> bool {
         let lacks = |side: &StreamReport| !side.missing.is_empty() || side.encrypted > 0;
-        lacks(&self.client) || lacks(&self.agent) || self.undecodable > 0
+        lacks(&self.client) || lacks(&self.agent)
     }
 
     /// Whether a digest is wrong or frames contradict each other.

@@ -1,4 +1,4 @@
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use thiserror::Error;
 
 use super::{
@@ -65,41 +65,48 @@ impl DecodeError {
 /// # Errors
 /// Only when no payload can be found: [`DecodeError`] names the field and its offset.
 pub fn decode(message: Bytes) -> Result<Decoded, DecodeError> {
-    let mut decoded = decode_unverified(message)?;
-    let Decoded { frame, deviations } = &mut decoded;
-    match frame.digest_state() {
-        DigestState::Good => {}
-        DigestState::Bad => deviations.note(Deviation::BadDigest, true),
-        DigestState::NotJudged => {
-            let hides = !frame.payload.is_empty()
-                && !frame.message_type.is_publication()
-                && Sha256::of(&frame.payload) != frame.payload_digest;
-            deviations.note(Deviation::UncheckedDigest, hides);
-        }
-    }
-    Ok(decoded)
+    read::<true>(message)
 }
 
 /// Like [`decode`] without computing a digest, for callers that judge it elsewhere ([`Frame::digest_state`]).
 ///
 /// # Errors
 /// As [`decode`].
-#[allow(clippy::needless_pass_by_value, reason = "the frame keeps the message's memory alive")]
 pub fn decode_unverified(message: Bytes) -> Result<Decoded, DecodeError> {
-    let Some((header, _)) = message.split_first_chunk::<PAYLOAD_OFFSET>() else {
-        return Err(truncated(message.len()));
-    };
-    if message.len() > MAX_MESSAGE_LENGTH {
-        return Err(DecodeError::TooLong { length: message.len() });
+    read::<false>(message)
+}
+
+/// One function for both, so that a frame is built once.
+#[inline]
+fn read<const VERIFY: bool>(message: Bytes) -> Result<Decoded, DecodeError> {
+    // A copy on the stack, so that the message itself can become the payload without touching its reference count.
+    let header = *message.first_chunk::<PAYLOAD_OFFSET>().ok_or_else(|| truncated(message.len()))?;
+    let start = payload_in(&header, message.len())?;
+    let mut decoded = Decoded { frame: split(&header, start, message), deviations: Deviations::default() };
+    form(&decoded.frame, &mut decoded.deviations);
+    if VERIFY {
+        digest(&decoded.frame, &mut decoded.deviations);
     }
-    let mut reader = Reader { rest: header };
-    let header_length = u32::from_be_bytes(reader.take());
+    Ok(decoded)
+}
+
+fn payload_in(header: &[u8; PAYLOAD_OFFSET], length: usize) -> Result<usize, DecodeError> {
+    if length > MAX_MESSAGE_LENGTH {
+        return Err(DecodeError::TooLong { length });
+    }
+    let header_length = u32::from_be_bytes(Reader { rest: header }.take());
     let start = payload_start(header_length);
-    if start > message.len() {
-        return Err(DecodeError::PayloadBeyondEnd { header_length, start, length: message.len() });
+    if start > length {
+        return Err(DecodeError::PayloadBeyondEnd { header_length, start, length });
     }
-    let frame = Frame {
-        header_length,
+    Ok(start)
+}
+
+#[inline]
+fn split(header: &[u8; PAYLOAD_OFFSET], start: usize, mut message: Bytes) -> Frame {
+    let mut reader = Reader { rest: header };
+    Frame {
+        header_length: u32::from_be_bytes(reader.take()),
         message_type: MessageType::from_wire(reader.take()),
         schema_version: u32::from_be_bytes(reader.take()),
         created_date: u64::from_be_bytes(reader.take()),
@@ -110,10 +117,23 @@ pub fn decode_unverified(message: Bytes) -> Result<Decoded, DecodeError> {
         payload_type: PayloadType(u32::from_be_bytes(reader.take())),
         payload_length: u32::from_be_bytes(reader.take()),
         extension: if start > PAYLOAD_OFFSET { message.slice(PAYLOAD_OFFSET..start) } else { Bytes::new() },
-        payload: message.slice(start..),
-    };
-    let deviations = form(&frame);
-    Ok(Decoded { frame, deviations })
+        payload: {
+            message.advance(start);
+            message
+        },
+    }
+}
+
+fn digest(frame: &Frame, deviations: &mut Deviations) {
+    match frame.digest_state() {
+        DigestState::Good => {}
+        DigestState::Bad => deviations.note(Deviation::BadDigest, true),
+        DigestState::NotJudged => {
+            let is_judged_by_nobody = !frame.payload.is_empty() && !frame.message_type.is_publication();
+            let hides = is_judged_by_nobody && !frame.payload_digest.is_of(&frame.payload);
+            deviations.note(Deviation::UncheckedDigest, hides);
+        }
+    }
 }
 
 /// Takes the header apart from the front. The header is a fixed array that holds exactly the fields asked for.
@@ -129,8 +149,7 @@ impl Reader<'_> {
     }
 }
 
-fn form(frame: &Frame) -> Deviations {
-    let mut deviations = Deviations::default();
+fn form(frame: &Frame, deviations: &mut Deviations) {
     let name = &frame.message_type;
     let publication = name.is_publication();
     deviations.note(Deviation::HeaderLength, frame.header_length != HEADER_LENGTH);
@@ -139,11 +158,9 @@ fn form(frame: &Frame) -> Deviations {
     deviations.note(Deviation::PayloadLengthMismatch, u32::try_from(frame.payload.len()) != Ok(frame.payload_length));
     deviations.note(Deviation::AbsentDigest, frame.payload_digest.is_absent());
     deviations.note(Deviation::ZeroCreatedDate, frame.created_date == 0);
-    // The usual case by one comparison: a known name with its own padding.
     if !is_usual(name) {
-        padding(name, &mut deviations);
+        padding(name, deviations);
     }
-    deviations
 }
 
 fn has_zero_header(frame: &Frame) -> bool {
@@ -153,11 +170,14 @@ fn has_zero_header(frame: &Frame) -> bool {
         && frame.message_id == MessageId::default()
 }
 
+/// Whether the field is that of one of the names that nearly every frame has, so that there is nothing to look for.
 fn is_usual(name: &MessageType) -> bool {
-    let field = name.to_wire();
-    [MessageType::OUTPUT_STREAM_DATA, MessageType::INPUT_STREAM_DATA, MessageType::ACKNOWLEDGE]
-        .iter()
-        .any(|known| known.to_wire() == field)
+    const USUAL: [[u8; 32]; 3] = [
+        MessageType::OUTPUT_STREAM_DATA.to_wire(),
+        MessageType::INPUT_STREAM_DATA.to_wire(),
+        MessageType::ACKNOWLEDGE.to_wire(),
+    ];
+    USUAL.contains(&name.to_wire())
 }
 
 fn padding(name: &MessageType, deviations: &mut Deviations) {

@@ -20,6 +20,9 @@ use std::hash::{Hash, Hasher};
 #[derive(Clone, Copy)]
 pub struct MessageType {
     field: [u8; 32],
+    /// Where the name lies in the field; found once, because names are compared for every frame.
+    start: u8,
+    end: u8,
 }
 
 impl MessageType {
@@ -76,22 +79,24 @@ impl MessageType {
     pub fn named(name: &str) -> Option<Self> {
         let mut field = [b' '; 32];
         field.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
-        Some(Self { field })
+        Some(Self::from_wire(field))
     }
 
     /// The 32 bytes of the header field, padding included.
+    #[inline]
     pub fn from_wire(field: [u8; 32]) -> Self {
-        Self { field }
+        let (start, end) = usual_name(&field).unwrap_or_else(|| trimmed_name(&field));
+        Self { field, start, end }
     }
 
     /// The 32 bytes of the header field, padding included.
-    pub fn to_wire(self) -> [u8; 32] {
+    pub const fn to_wire(self) -> [u8; 32] {
         self.field
     }
 
     /// The name without its padding; not always UTF-8.
     pub fn as_bytes(&self) -> &[u8] {
-        trim_space(trim_nul(&self.field))
+        self.field.get(usize::from(self.start)..usize::from(self.end)).unwrap_or_default()
     }
 
     /// The name, with U+FFFD in place of what is not UTF-8.
@@ -123,13 +128,14 @@ impl MessageType {
         let mut field = [b' '; 32];
         let (to, _) = field.split_at_mut(name.len());
         to.copy_from_slice(name);
-        Self { field }
+        #[allow(clippy::cast_possible_truncation, reason = "a name that did not fit would not compile")]
+        Self { field, start: 0, end: name.len() as u8 }
     }
 }
 
 impl PartialEq for MessageType {
     fn eq(&self, other: &Self) -> bool {
-        self.field == other.field || self.as_bytes() == other.as_bytes()
+        self.as_bytes() == other.as_bytes()
     }
 }
 
@@ -165,24 +171,43 @@ impl fmt::Debug for MessageType {
     }
 }
 
-fn trim_nul(mut name: &[u8]) -> &[u8] {
+/// The name of a field that starts and ends with a printable ASCII character before its padding of spaces: all of the
+/// padding is then a run at the end, which two comparisons find.
+fn usual_name(field: &[u8; 32]) -> Option<(u8, u8)> {
+    const SPACES: u128 = u128::from_be_bytes([b' '; 16]);
+    let (front, back) = field.split_first_chunk::<16>()?;
+    let differing = |half: &[u8; 16]| u128::from_be_bytes(*half) ^ SPACES;
+    let (front, back) = (differing(front), differing(back.first_chunk()?));
+    let padding = if back == 0 { 16 + front.trailing_zeros() / 8 } else { back.trailing_zeros() / 8 };
+    let end = 32_u32.checked_sub(padding)?;
+    let last = field.get(usize::try_from(end).ok()?.checked_sub(1)?)?;
+    let is_usual = field.first()?.is_ascii_graphic() && last.is_ascii_graphic();
+    is_usual.then_some((0, u8::try_from(end).ok()?))
+}
+
+/// The name of any field: NUL off both ends, then white space.
+fn trimmed_name(field: &[u8; 32]) -> (u8, u8) {
+    let mut name = &field[..];
+    let mut start = 0;
     while let [0, rest @ ..] = name {
-        name = rest;
+        (name, start) = (rest, start + 1);
     }
     while let [rest @ .., 0] = name {
         name = rest;
     }
-    name
+    let (leading, trailing) = white_space(name);
+    let index = |index: usize| u8::try_from(index).unwrap_or(0);
+    (index(start + leading), index((start + name.len() - trailing).max(start + leading)))
 }
 
-/// Unicode white space off both ends, as Go's `strings.TrimSpace` does; bytes that are not UTF-8 are no white space.
-fn trim_space(name: &[u8]) -> &[u8] {
+/// Bytes of Unicode white space at both ends, as Go's `strings.TrimSpace` finds it; bytes that are not UTF-8 are none.
+fn white_space(name: &[u8]) -> (usize, usize) {
     let mut chunks = name.utf8_chunks();
-    let Some(first) = chunks.next() else { return name };
-    let start = first.valid().len() - first.valid().trim_start().len();
+    let Some(first) = chunks.next() else { return (0, 0) };
+    let leading = first.valid().len() - first.valid().trim_start().len();
     let last = chunks.last().unwrap_or(first);
-    let end = if last.invalid().is_empty() { last.valid().len() - last.valid().trim_end().len() } else { 0 };
-    name.get(start..name.len() - end).unwrap_or_default()
+    let trailing = if last.invalid().is_empty() { last.valid().len() - last.valid().trim_end().len() } else { 0 };
+    (leading, trailing)
 }
 
 #[cfg(test)]
@@ -210,6 +235,17 @@ mod tests {
         for (case, field, expected) in cases {
             assert_eq!(name(field), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn the_short_way_finds_what_the_long_way_finds() {
+        for name in
+            ["a", "acknowledge", "output_stream_data", "a b", "exactly_32_bytes_exactly_32_byte", "sixteen_bytes_ab"]
+        {
+            let field = MessageType::named(name).unwrap().to_wire();
+            assert_eq!(usual_name(&field), Some(trimmed_name(&field)), "{name}");
+        }
+        assert_eq!(usual_name(&[b' '; 32]), None);
     }
 
     #[test]

@@ -63,6 +63,7 @@ pub(crate) fn run(frames: &[Value], key: Option<SessionKey>) -> Run {
         };
         side.entry(payload_type).or_default().extend_from_slice(bytes);
     }
+    run.forwarding.finish(&mut |_| {});
     run
 }
 
@@ -219,6 +220,25 @@ fn the_agent_leg_holds_the_same_streams() {
         if !name.starts_with("i1") {
             assert_side(&format!("{name} agent"), &run.report.agent, &expected["s2c"]);
             assert_side(&format!("{name} client"), &run.report.client, &expected["c2s"]);
+        }
+    }
+}
+
+/// The worst permutation there is, with and without the data key.
+#[test]
+fn a_capture_read_backwards_gives_the_same_streams() {
+    for capture in captures() {
+        let forwards = frames(&capture, "frames.jsonl");
+        let backwards: Vec<Value> = forwards.iter().rev().cloned().collect();
+        for key in [|_: &Path| None, key] {
+            let (forwards, backwards) = (run(&forwards, key(&capture)), run(&backwards, key(&capture)));
+            assert!(forwards.client == backwards.client && forwards.agent == backwards.agent, "{}", name(&capture));
+            for (a, b) in
+                [(forwards.report.agent, backwards.report.agent), (forwards.report.client, backwards.report.client)]
+            {
+                assert_eq!((a.streams, a.missing, a.unique), (b.streams, b.missing, b.unique), "{}", name(&capture));
+                assert_eq!((a.encrypted, a.decrypted), (b.encrypted, b.decrypted), "{}", name(&capture));
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod captures;
+mod channel;
 #[path = "../../fuzz/invariants.rs"]
 mod invariants;
 mod properties;

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 use warden_session::command::Mark;
+use warden_session::timeline::Deviation;
 use warden_session::{Command, Item, Session};
 
 use crate::cli::{Commands, Format};
@@ -29,13 +30,18 @@ pub(crate) fn run(args: &Commands, paint: Paint) -> anyhow::Result<Exit> {
     let known = Known::of(&found.inputs);
     let mut exit = Exit::Unreadable.when(found.unreadable > 0);
     let mut out = io::BufWriter::new(io::stdout().lock());
-    in_order(&found.inputs, "reading", |input| list(input, &known, args.format, paint), |outcome| {
-        out.write_all(&outcome.text)?;
-        outcome.wholeness.say(&outcome.path);
-        exit = exit.max(Exit::Incomplete.when(outcome.wholeness.is_incomplete()));
-        exit = exit.max(Exit::Unreadable.when(outcome.wholeness.error.is_some()));
-        io::Result::Ok(())
-    })?;
+    in_order(
+        &found.inputs,
+        "reading",
+        |input| list(input, &known, args.format, paint),
+        |outcome| {
+            out.write_all(&outcome.text)?;
+            outcome.wholeness.say(&outcome.path);
+            exit = exit.max(Exit::Incomplete.when(outcome.wholeness.is_incomplete()));
+            exit = exit.max(Exit::Unreadable.when(outcome.wholeness.error.is_some()));
+            io::Result::Ok(())
+        },
+    )?;
     out.flush()?;
     Ok(exit)
 }
@@ -60,6 +66,9 @@ fn list(input: &Input, known: &Known, format: Format, paint: Paint) -> Outcome {
         Item::Deviation(offset, deviation) => outcome.wholeness.note(offset, deviation),
         Item::Session(_) | Item::ApiCall(_) => {}
     });
+    if completed.conflict {
+        outcome.wholeness.note(0, Deviation::IdentityConflict);
+    }
     outcome.wholeness.error = read.err().map(|error| error.to_string());
     outcome
 }
@@ -77,7 +86,11 @@ fn push_heading(out: &mut Vec<u8>, session: &Session, path: &str, paint: Paint) 
     let _ = writeln!(out, "{}  {}", paint.bold(&name), paint.dim(&escape(path, Lines::Show)));
     if let Some(principal) = &session.principal {
         let target = session.target.as_deref().unwrap_or("an unknown target");
-        let _ = writeln!(out, "{}", paint.dim(&format!("  {} on {}", escape(principal, Lines::Show), escape(target, Lines::Show))));
+        let _ = writeln!(
+            out,
+            "{}",
+            paint.dim(&format!("  {} on {}", escape(principal, Lines::Show), escape(target, Lines::Show)))
+        );
     }
 }
 

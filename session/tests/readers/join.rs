@@ -34,10 +34,10 @@ fn claim(target: Option<&str>, principal: Option<&str>) -> Session {
 fn cloudtrail_completes_a_transcript() {
     let mut sessions = Sessions::default();
     sessions.absorb(&call("TerminateSession", "eve", &json!({"sessionId": ID}), &json!({"sessionId": ID})));
-    assert_eq!(sessions.complete(&claim(None, None)).principal, None, "who ends a session does not own it");
-    assert_eq!(sessions.complete(&claim(None, None)).account.as_deref(), Some("111122223333"));
+    assert_eq!(sessions.complete(&claim(None, None)).session.principal, None, "who ends a session does not own it");
+    assert_eq!(sessions.complete(&claim(None, None)).session.account.as_deref(), Some("111122223333"));
     sessions.absorb(&start());
-    let whole = sessions.complete(&claim(None, None));
+    let whole = sessions.complete(&claim(None, None)).session;
     assert_eq!(
         (whole.principal.as_deref(), whole.target.as_deref(), whole.reason.as_deref()),
         (Some(ALICE), Some("i-1"), Some("look"))
@@ -46,7 +46,7 @@ fn cloudtrail_completes_a_transcript() {
     assert_eq!(whole.document.as_deref(), Some("SSM-SessionManagerRunShell"));
     assert!(whole.started.is_some());
     let nameless = Session::default();
-    assert_eq!(sessions.complete(&nameless), nameless);
+    assert_eq!(sessions.complete(&nameless).session, nameless);
 }
 
 #[test]
@@ -68,15 +68,15 @@ fn claims_that_disagree_lose() {
     ] {
         let mut sessions = Sessions::default();
         sessions.absorb(&start());
-        assert_eq!(sessions.is_contradicted(&session), conflict, "{name}");
+        assert_eq!(sessions.complete(&session).conflict, conflict, "{name}");
         assert_eq!(sessions.claim(&session), conflict, "{name}");
-        let whole = sessions.complete(&session);
+        let whole = sessions.complete(&session).session;
         assert_eq!((whole.principal.as_deref(), whole.target.as_deref()), (Some(ALICE), Some("i-1")), "{name}");
     }
     let mut sessions = Sessions::default();
     assert!(!sessions.claim(&claim(Some("i-1"), None)), "a first claim");
     assert!(sessions.claim(&claim(Some("i-2"), None)), "two records of the host");
-    assert!(!sessions.is_contradicted(&claim(Some("i-2"), None)), "no call is known");
+    assert!(!sessions.complete(&claim(Some("i-2"), None)).conflict, "no call is known");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_stream_helps_a_transcript() {
     let mut sessions = Sessions::default();
     sessions.claim(&claim(None, Some(ALICE)));
     assert_eq!(
-        sessions.complete(&Session { run_as: None, ..claim(Some("i-1"), None) }).principal.as_deref(),
+        sessions.complete(&Session { run_as: None, ..claim(Some("i-1"), None) }).session.principal.as_deref(),
         Some(ALICE)
     );
 }
@@ -99,10 +99,10 @@ fn ecs_targets() {
         [("ecs:prod_0f1e2d_0f1e2d-123", false), ("ecs:prod_0f1e2d", false), ("ecs:prod_other_1", true), ("i-1", true)]
     {
         let session = Session { id: SessionId::parse(id), ..claim(Some(target), None) };
-        assert_eq!(sessions.is_contradicted(&session), conflict, "{target}");
+        assert_eq!(sessions.complete(&session).conflict, conflict, "{target}");
     }
     let session = Session { id: SessionId::parse(id), ..claim(Some("ecs:prod_0f1e2d_0f1e2d-123"), None) };
-    assert_eq!(sessions.complete(&session).target.as_deref(), Some("ecs:prod_0f1e2d_0f1e2d-123"));
+    assert_eq!(sessions.complete(&session).session.target.as_deref(), Some("ecs:prod_0f1e2d_0f1e2d-123"));
 }
 
 #[test]

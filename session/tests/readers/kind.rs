@@ -26,7 +26,7 @@ fn by_content_alone() {
         json!({"messageType": "DATA_MESSAGE", "logGroup": "g", "logStream": "s", "logEvents": [{"id": "1", "timestamp": 1, "message": message}]}).to_string()
     };
     let big = format!("{message}{}", " ".repeat(10)).replace("$ id", &"x".repeat(100_000));
-    let noise: Vec<u8> = (0..4096_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let noise: Vec<u8> = (0..4096_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
     let utf16: Vec<u8> = "\u{feff}**********************\r\nWindows PowerShell transcript start\r\n"
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
