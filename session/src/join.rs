@@ -86,6 +86,11 @@ impl Sessions {
         conflict
     }
 
+    /// The session as the call that started it describes it.
+    pub fn known(&self, id: &SessionId) -> Option<&Session> {
+        self.known.get(id)?.started.as_ref()
+    }
+
     /// Completes what a record says of its session.
     #[must_use]
     pub fn complete(&self, session: &Session) -> Joined {
