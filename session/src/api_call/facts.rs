@@ -37,36 +37,44 @@ pub(super) fn call(record: Value, offset: Range<u64>) -> Option<ApiCall> {
     };
     let targets = if ecs { ecs_target(&record).into_iter().collect() } else { targets(request) };
     let event_time = record.get("eventTime").and_then(Value::as_str).and_then(time);
-    let failed = text("errorCode");
-    let session = session(&record);
+    let error_code = text("errorCode");
+    let facts = Session {
+        target: targets.first().filter(|_| targets.len() == 1).cloned(),
+        document: document(request, starts),
+        started: event_time.filter(|_| (starts || ecs) && error_code.is_none()),
+        ..identity(&record)
+    };
     Some(ApiCall {
-        facts: Session {
-            id: session.clone(),
-            principal: string(&record, "/userIdentity/arn"),
-            target: targets.first().filter(|_| targets.len() == 1).cloned(),
-            account: text("recipientAccountId").or_else(|| string(&record, "/userIdentity/accountId")),
-            region: text("awsRegion"),
-            document: document(request, starts),
-            reason: string(request, "/reason"),
-            started: event_time.filter(|_| (starts || ecs) && failed.is_none()),
-            ..Session::default()
-        },
         event_id: text("eventID"),
         source_ip: text("sourceIPAddress"),
         user_agent: text("userAgent"),
-        error_code: failed,
         identity_type: string(&record, "/userIdentity/type"),
         mfa: mfa(record.get("userIdentity")),
+        session: facts.id.clone(),
+        error_code,
         event_name,
         event_source,
         event_time,
-        session,
+        facts,
         targets,
         parameters,
         command,
         offset,
         record,
     })
+}
+
+/// Session, caller, account, region and reason.
+fn identity(record: &Value) -> Session {
+    let account = string(record, "/recipientAccountId").or_else(|| string(record, "/userIdentity/accountId"));
+    Session {
+        id: session(record),
+        principal: string(record, "/userIdentity/arn"),
+        account,
+        region: string(record, "/awsRegion"),
+        reason: string(record, "/requestParameters/reason"),
+        ..Session::default()
+    }
 }
 
 /// A text that is not empty.
