@@ -139,6 +139,20 @@ fn tells_attacks_from_ordinary_work_in_recorded_sessions() {
     assert!(!benign.at_least(benign.medium, 1));
 }
 
+#[test]
+fn sees_through_obfuscated_commands() {
+    let Some(data) = data() else { return };
+    let set = library::load().set;
+    let text = fs::read_to_string(data.join("made/obfuscated/obfuscated.jsonl")).unwrap();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (key, name) in [("base", "obfuscated, clear"), ("obf", "obfuscated")] {
+        let line = |row: &Value| Line { text: row[key].as_str().unwrap().to_owned(), platform: Platform::Linux };
+        let tally = Tally::of(&set, rows.iter().map(line).collect(), |level| level < Some(Level::Medium));
+        tally.print(name);
+        assert!(tally.at_least(tally.any, 70), "{name}");
+    }
+}
+
 fn corpus(data: &Path, name: &str, platform: Platform, keep: impl Fn(&Value) -> bool) -> Vec<Line> {
     let text = fs::read_to_string(data.join("public/corpora").join(name)).unwrap();
     let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
