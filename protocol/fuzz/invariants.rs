@@ -117,6 +117,7 @@ fn arbitrary_frames(data: &[u8]) {
         assert!(channel.held() <= 2 * WINDOW);
     }
     channel.finish(&mut check);
+    forwarding.finish(&mut |_| {});
     assert_eq!(channel.held(), 0);
     let report = channel.report();
     assert_eq!(report.frames, fed);

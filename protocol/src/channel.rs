@@ -261,19 +261,13 @@ impl Channel {
 
     /// Messages that have no place in a sequence.
     fn service_message(&mut self, side: Side, frame: &Frame, sink: &mut dyn FnMut(Event)) {
-        let parsed = match Payload::parse(frame) {
-            Ok(parsed) => parsed,
-            Err(error) => return self.event(side, Some(frame), What::Anomaly(Anomaly::Unreadable(error)), sink),
-        };
-        if !parsed.faults.is_empty() {
-            self.event(side, Some(frame), What::Anomaly(Anomaly::Refused(parsed.faults)), sink);
-        }
+        let Some(payload) = self.service_payload(side, frame, sink) else { return };
         let is_from_service = side == Side::Service;
         let is_of_service = frame.message_type.is_publication() || frame.message_type == MessageType::CHANNEL_CLOSED;
         if is_of_service && !is_from_service {
             self.event(side, Some(frame), What::Anomaly(Anomaly::WrongSender), sink);
         }
-        let what = match parsed.value {
+        let what = match payload {
             Payload::Acknowledge(acknowledge) => return self.acknowledge(side, frame, &acknowledge, sink),
             Payload::ChannelClosed(closed) => {
                 if is_from_service {
@@ -291,6 +285,23 @@ impl Channel {
             control => What::Control(control),
         };
         self.event(side, Some(frame), what, sink);
+    }
+
+    fn service_payload(&self, side: Side, frame: &Frame, sink: &mut dyn FnMut(Event)) -> Option<Payload> {
+        match Payload::parse(frame) {
+            Ok(parsed) => {
+                if !parsed.faults.is_empty() {
+                    self.event(side, Some(frame), What::Anomaly(Anomaly::Refused(parsed.faults)), sink);
+                }
+                Some(parsed.value)
+            }
+            Err(error) => {
+                self.event(side, Some(frame), What::Anomaly(Anomaly::Unreadable(error)), sink);
+                // AWS's client closes on any message of this name, whatever is in it.
+                let closes = frame.message_type == MessageType::CHANNEL_CLOSED;
+                closes.then(|| Payload::ChannelClosed(Box::default()))
+            }
+        }
     }
 
     fn acknowledge(&mut self, side: Side, frame: &Frame, acknowledge: &Acknowledge, sink: &mut dyn FnMut(Event)) {

@@ -54,6 +54,7 @@ pub struct Forwarding {
     plain: Vec<Connection>,
     is_connected: bool,
     unrecorded: u64,
+    ended: Option<(Timestamp, Side)>,
 }
 
 impl Forwarding {
@@ -65,7 +66,10 @@ impl Forwarding {
             What::Input(bytes) | What::Output(bytes) => self.bytes(at, side, bytes, sink),
             What::Flag(FlagValue::DISCONNECT_TO_PORT) => self.disconnect(at, side, sink),
             What::Flag(FlagValue::CONNECT_TO_PORT_ERROR) => self.refuse(at, side, sink),
-            What::Flag(FlagValue::TERMINATE_SESSION) | What::Closed(_) => self.reset(at, side, sink),
+            // Bytes that wait behind a gap may still come: what is open is cut off at the end of the capture.
+            What::Flag(FlagValue::TERMINATE_SESSION) | What::Closed(_) => {
+                self.ended.get_or_insert((at, side));
+            }
             What::Missing(_) => {
                 self.has_gap = true;
                 if self.carriage == Carriage::Mux {
@@ -73,6 +77,14 @@ impl Forwarding {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The channel was finished: if the session ended, the connections that are still open were cut off with it.
+    pub fn finish(&mut self, sink: &mut dyn FnMut(ConnectionEvent)) {
+        if let Some((at, side)) = self.ended {
+            self.mux.reset(at, side, sink);
+            self.end(at, side, ConnectionEnd::Reset, sink);
         }
     }
 
@@ -168,11 +180,6 @@ impl Forwarding {
         }
     }
 
-    fn reset(&mut self, at: Timestamp, side: Side, sink: &mut dyn FnMut(ConnectionEvent)) {
-        self.mux.reset(at, side, sink);
-        self.end(at, side, ConnectionEnd::Reset, sink);
-    }
-
     /// Ends the one plain connection; its bytes are counted on, see [`Self::plain_bytes`].
     fn end(&mut self, at: Timestamp, side: Side, end: ConnectionEnd, sink: &mut dyn FnMut(ConnectionEvent)) {
         if !std::mem::take(&mut self.is_connected) {
@@ -201,6 +208,27 @@ fn is_newer(version: &str, than: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn feed(forwarding: &mut Forwarding, side: Side, what: What) {
+        let event = Event { n: 0, at: Timestamp::UNIX_EPOCH, created: None, side, sequence: None, what };
+        forwarding.feed(&event, &mut |_| {});
+    }
+
+    #[test]
+    fn bytes_behind_a_gap_count_although_the_session_has_ended() {
+        let text =
+            br#"{"RequestedClientActions":[{"ActionType":"SessionType","ActionParameters":{"SessionType":"Port"}}]}"#;
+        let request = Box::new(HandshakeRequest::parse(text).unwrap().value);
+        let mut forwarding = Forwarding::default();
+        feed(&mut forwarding, Side::Agent, What::HandshakeRequest(request));
+        feed(&mut forwarding, Side::Client, What::Input(Bytes::from_static(b"SSH-2.0-")));
+        feed(&mut forwarding, Side::Service, What::Closed(Box::default()));
+        feed(&mut forwarding, Side::Agent, What::Output(Bytes::from_static(b"late")));
+        forwarding.finish(&mut |_| {});
+        assert_eq!(forwarding.carriage(), Carriage::StandardStream);
+        let connection = forwarding.connections().next().unwrap();
+        assert_eq!((connection.agent.bytes(), connection.end), (4, ConnectionEnd::Reset));
+    }
 
     #[test]
     fn versions_are_compared_as_the_client_does() {

@@ -54,7 +54,9 @@ pub(crate) fn find(inputs: &Inputs) -> anyhow::Result<Found> {
         }
     }
     if passed > 0 {
-        warn(&format!("{passed} files in folders are neither transcripts, log streams nor CloudTrail records: passed over"));
+        warn(&format!(
+            "{passed} files in folders are neither transcripts, log streams nor CloudTrail records: passed over"
+        ));
     }
     Ok(found)
 }

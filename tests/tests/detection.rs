@@ -2,6 +2,7 @@
 //!
 //! Data: `made/transcripts` under `WARDEN_DATA`. `WARDEN_MISSES=1` with `-- --nocapture` lists what was missed and what was
 //! found in vain.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that prints its score")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,12 +48,17 @@ fn typed_secrets_appear_nowhere() {
     let mut secrets = 0;
     for dir in sessions {
         let truth = truth(&dir);
-        let typed: Vec<&str> = truth["secrets_typed"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let typed: Vec<&str> =
+            truth["secrets_typed"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         secrets += typed.len();
         for (file, kind) in RECORDS {
             let Ok(bytes) = fs::read(dir.join(file)) else { continue };
             let (commands, findings) = scan(&rules, &bytes, *kind);
-            let output = format!("{} {:?}", serde_json::to_string(&commands).unwrap(), findings.iter().map(Finding::to_json).collect::<Vec<_>>());
+            let output = format!(
+                "{} {:?}",
+                serde_json::to_string(&commands).unwrap(),
+                findings.iter().map(Finding::to_json).collect::<Vec<_>>()
+            );
             for secret in &typed {
                 assert!(!output.contains(secret), "{}: a typed secret", dir.join(file).display());
             }
@@ -74,7 +80,8 @@ fn sessions() -> Option<Vec<PathBuf>> {
         return None;
     };
     let root = Path::new(&data).join("made/transcripts");
-    let mut dirs: Vec<PathBuf> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|dir| dir.is_dir()).collect();
+    let mut dirs: Vec<PathBuf> =
+        fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|dir| dir.is_dir()).collect();
     dirs.sort();
     Some(dirs)
 }
@@ -91,10 +98,18 @@ fn judge(rules: &RuleSet, dir: &Path) -> Vec<Judged> {
         by_text.entry(text).or_default().push((finding.level(), finding.rule.title.clone()));
     }
     let truth = truth(dir);
-    let shown = truth["commands"].as_array().unwrap().iter().filter(|command| command["visible_pyte"] == true && command["technique"] != "T1027");
+    let shown = truth["commands"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|command| command["visible_pyte"] == true && command["technique"] != "T1027");
     let judge = |command: &Value| {
         let line = command["line"].as_str().unwrap().to_owned();
-        Judged { attack: command["label"] == "attack", found: by_text.get(&normal(&line)).cloned().unwrap_or_default(), line }
+        Judged {
+            attack: command["label"] == "attack",
+            found: by_text.get(&normal(&line)).cloned().unwrap_or_default(),
+            line,
+        }
     };
     shown.map(judge).collect()
 }

@@ -63,6 +63,7 @@ pub(crate) fn run(frames: &[Value], key: Option<SessionKey>) -> Run {
         };
         side.entry(payload_type).or_default().extend_from_slice(bytes);
     }
+    run.forwarding.finish(&mut |_| {});
     run
 }
 

@@ -30,13 +30,18 @@ pub(crate) fn run(args: &Commands, paint: Paint) -> anyhow::Result<Exit> {
     let known = Known::of(&found.inputs);
     let mut exit = Exit::Unreadable.when(found.unreadable > 0);
     let mut out = io::BufWriter::new(io::stdout().lock());
-    in_order(&found.inputs, "reading", |input| list(input, &known, args.format, paint), |outcome| {
-        out.write_all(&outcome.text)?;
-        outcome.wholeness.say(&outcome.path);
-        exit = exit.max(Exit::Incomplete.when(outcome.wholeness.is_incomplete()));
-        exit = exit.max(Exit::Unreadable.when(outcome.wholeness.error.is_some()));
-        io::Result::Ok(())
-    })?;
+    in_order(
+        &found.inputs,
+        "reading",
+        |input| list(input, &known, args.format, paint),
+        |outcome| {
+            out.write_all(&outcome.text)?;
+            outcome.wholeness.say(&outcome.path);
+            exit = exit.max(Exit::Incomplete.when(outcome.wholeness.is_incomplete()));
+            exit = exit.max(Exit::Unreadable.when(outcome.wholeness.error.is_some()));
+            io::Result::Ok(())
+        },
+    )?;
     out.flush()?;
     Ok(exit)
 }
@@ -81,7 +86,11 @@ fn push_heading(out: &mut Vec<u8>, session: &Session, path: &str, paint: Paint) 
     let _ = writeln!(out, "{}  {}", paint.bold(&name), paint.dim(&escape(path, Lines::Show)));
     if let Some(principal) = &session.principal {
         let target = session.target.as_deref().unwrap_or("an unknown target");
-        let _ = writeln!(out, "{}", paint.dim(&format!("  {} on {}", escape(principal, Lines::Show), escape(target, Lines::Show))));
+        let _ = writeln!(
+            out,
+            "{}",
+            paint.dim(&format!("  {} on {}", escape(principal, Lines::Show), escape(target, Lines::Show)))
+        );
     }
 }
 

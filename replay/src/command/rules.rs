@@ -55,10 +55,20 @@ fn test(paths: &[PathBuf]) -> anyhow::Result<Exit> {
             let name = case.name.as_deref().unwrap_or("case");
             let wanted = if case.expected { "should match and does not" } else { "should not match and does" };
             let place = format!("{}:{}:{}", rule.path, case.line, case.column);
-            writeln!(out, "FAIL {}: {}: {} {wanted}", escape(&place, Lines::Show), rule.title, escape(name, Lines::Show))?;
+            writeln!(
+                out,
+                "FAIL {}: {}: {} {wanted}",
+                escape(&place, Lines::Show),
+                rule.title,
+                escape(name, Lines::Show)
+            )?;
         }
     }
-    writeln!(out, "{} rules: {passed} cases passed, {failed} failed; {untested} rules have no cases", set.rules().len())?;
+    writeln!(
+        out,
+        "{} rules: {passed} cases passed, {failed} failed; {untested} rules have no cases",
+        set.rules().len()
+    )?;
     Ok(Exit::Findings.when(failed > 0))
 }
 
@@ -130,7 +140,9 @@ fn match_events(rules: &[PathBuf], events: &Path, stats: bool) -> anyhow::Result
         #[allow(clippy::cast_precision_loss, reason = "a rate")]
         let rate = count as f64 / seconds.max(f64::EPSILON);
         let (rules, load) = (set.rules().len(), load.as_millis());
-        complain(&format!("rules: {rules} load_ms: {load} events: {count} seconds: {seconds:.3} events_per_second: {rate:.0}"));
+        complain(&format!(
+            "rules: {rules} load_ms: {load} events: {count} seconds: {seconds:.3} events_per_second: {rate:.0}"
+        ));
     }
     Ok(Exit::Unreadable.when(bad > 0))
 }

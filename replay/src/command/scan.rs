@@ -59,16 +59,27 @@ pub(crate) fn run(args: &Scan, paint: Paint) -> anyhow::Result<Exit> {
     let targets = targets(args)?;
     let found = input::find(&args.inputs)?;
     let known = Known::of(&found.inputs);
-    let job = Job { rules: &rules, known: &known, targets: targets.as_ref(), calls: EventIds::default(), least: args.min_level.into() };
+    let job = Job {
+        rules: &rules,
+        known: &known,
+        targets: targets.as_ref(),
+        calls: EventIds::default(),
+        least: args.min_level.into(),
+    };
     let mut summary = Summary { inputs: found.inputs.len(), unreadable: found.unreadable, ..Summary::default() };
     let mut printer = Printer::new(args.format, paint, &rules);
     let mut sessions = HashSet::new();
-    in_order(&found.inputs, "scanning", |input| job.scan(input), |outcome| {
-        summary.add(&outcome, &mut sessions);
-        printer.print(&outcome)?;
-        outcome.wholeness.say(&outcome.path);
-        io::Result::Ok(())
-    })?;
+    in_order(
+        &found.inputs,
+        "scanning",
+        |input| job.scan(input),
+        |outcome| {
+            summary.add(&outcome, &mut sessions);
+            printer.print(&outcome)?;
+            outcome.wholeness.say(&outcome.path);
+            io::Result::Ok(())
+        },
+    )?;
     printer.finish(&summary)?;
     Ok(summary.exit())
 }
@@ -161,16 +172,24 @@ struct Printer<'a> {
     rules: &'a RuleSet,
     out: BufWriter<io::StdoutLock<'static>>,
     kept: Vec<Finding>,
+    text: text::Report,
 }
 
 impl<'a> Printer<'a> {
     fn new(format: ScanFormat, paint: Paint, rules: &'a RuleSet) -> Self {
-        Self { format, paint, rules, out: BufWriter::new(io::stdout().lock()), kept: Vec::new() }
+        Self {
+            format,
+            paint,
+            rules,
+            out: BufWriter::new(io::stdout().lock()),
+            kept: Vec::new(),
+            text: text::Report::default(),
+        }
     }
 
     fn print(&mut self, outcome: &Outcome) -> io::Result<()> {
         match self.format {
-            ScanFormat::Text => text::print(&mut self.out, &outcome.findings, self.paint)?,
+            ScanFormat::Text => self.text.print(&mut self.out, &outcome.findings, self.paint)?,
             ScanFormat::Json => {
                 for finding in &outcome.findings {
                     writeln!(self.out, "{}", finding.to_json())?;
@@ -188,7 +207,9 @@ impl<'a> Printer<'a> {
 
     fn finish(mut self, summary: &Summary) -> io::Result<()> {
         match self.format {
-            ScanFormat::Text => text::print_summary(&mut self.out, summary, self.rules.rules().len(), self.paint)?,
+            ScanFormat::Text => {
+                self.text.print_summary(&mut self.out, summary, self.rules.rules().len(), self.paint)?
+            }
             ScanFormat::Json => writeln!(self.out, "{}", summary_json(summary))?,
             ScanFormat::Ocsf => {}
             ScanFormat::Sarif => writeln!(self.out, "{}", self.kept.len())?,

@@ -160,7 +160,7 @@ fn without_wraps(line: Cow<'_, str>, width: Option<usize>) -> Cow<'_, str> {
 fn width_of_wraps(line: &str) -> Option<usize> {
     let chars: Vec<char> = line.chars().collect();
     let explains = |width: &usize| {
-        let wraps: Vec<usize> = (1..).map(|k| k * (width + 1) - 1).take_while(|at| *at < chars.len()).collect();
+        let wraps: Vec<usize> = (*width..chars.len()).step_by(width + 1).collect();
         let in_word = |at: usize| {
             let around = [at.checked_sub(1).and_then(|before| chars.get(before)), chars.get(at + 1)];
             around.iter().all(|c| c.is_some_and(|c| c.is_alphanumeric()))

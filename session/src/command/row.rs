@@ -6,6 +6,7 @@ use crate::terminal::{climbs, lay_out, width_from_climb, width_from_wraps};
 
 /// Bytes printed since the last row break that counted.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent observations")]
 pub(crate) struct Row {
     bytes: Vec<u8>,
     /// Where the row stands in the input.
@@ -29,6 +30,7 @@ pub(crate) const MAX_ROW: usize = 64 * 1024;
 
 /// A row as a reader of the terminal saw it last.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent observations")]
 pub(crate) struct Reading {
     /// Its lines, without the empty one behind Enter.
     pub(crate) lines: Vec<String>,
@@ -183,7 +185,7 @@ mod tests {
     fn long_rows_are_cut_at_the_limit() {
         let mut row = Row::default();
         for _ in 0..3 {
-            row.push(&[b'a'; 40_000], &(0..40_000));
+            row.push(&vec![b'a'; 40_000], &(0..40_000));
         }
         assert_eq!((row.bytes().len(), row.cut), (MAX_ROW, true));
     }

@@ -1,5 +1,6 @@
 //! Findings for people: who, where, what, and where to look.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use warden_rules::Level;
@@ -9,21 +10,62 @@ use crate::command::scan::Summary;
 use crate::paint::Paint;
 use crate::report::{Lines, escape};
 
-/// Prints the findings of one input, under a heading for each session or caller.
-///
-/// # Errors
-/// What the output says.
-pub(crate) fn print(out: &mut impl Write, findings: &[Finding], paint: Paint) -> io::Result<()> {
-    let mut heading = None;
-    for finding in findings {
-        let key = (&finding.session, &finding.principal, &finding.target);
-        if heading != Some(key) {
-            print_heading(out, finding, paint)?;
-            heading = Some(key);
+/// A report that shows each finding once, however many records hold it.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    shown: HashSet<String>,
+    repeated: usize,
+}
+
+impl Report {
+    /// Prints the findings of one input, under a heading for each session or caller.
+    ///
+    /// # Errors
+    /// What the output says.
+    pub(crate) fn print(&mut self, out: &mut impl Write, findings: &[Finding], paint: Paint) -> io::Result<()> {
+        let mut heading = None;
+        for finding in findings {
+            if !self.shown.insert(finding.finding_id.clone()) {
+                self.repeated += 1;
+                continue;
+            }
+            let key = (&finding.session, &finding.principal, &finding.target);
+            if heading != Some(key) {
+                print_heading(out, finding, paint)?;
+                heading = Some(key);
+            }
+            print_finding(out, finding, paint)?;
         }
-        print_finding(out, finding, paint)?;
+        Ok(())
     }
-    Ok(())
+
+    /// Prints the last lines: what was read and found.
+    ///
+    /// # Errors
+    /// What the output says.
+    pub(crate) fn print_summary(
+        &self,
+        out: &mut impl Write,
+        summary: &Summary,
+        rules: usize,
+        paint: Paint,
+    ) -> io::Result<()> {
+        let levels = Level::ALL.iter().zip(summary.levels).rev().filter(|(_, count)| *count > 0);
+        let levels: Vec<String> =
+            levels.map(|(level, count)| paint.level(*level, &format!("{count} {}", level.as_str()))).collect();
+        let levels = if levels.is_empty() { String::new() } else { format!(": {}", levels.join(", ")) };
+        let again = match self.repeated {
+            0 => String::new(),
+            repeated => format!(" ({repeated} of them in a second record of the same session, shown once)"),
+        };
+        let (sessions, commands, inputs) = (summary.sessions, summary.commands, summary.inputs);
+        writeln!(out, "{}{levels}{again}", paint.bold(&format!("{} findings", summary.findings)))?;
+        writeln!(
+            out,
+            "{}",
+            paint.dim(&format!("{commands} commands of {sessions} sessions in {inputs} inputs met {rules} rules"))
+        )
+    }
 }
 
 fn print_heading(out: &mut impl Write, finding: &Finding, paint: Paint) -> io::Result<()> {
@@ -38,7 +80,11 @@ fn print_heading(out: &mut impl Write, finding: &Finding, paint: Paint) -> io::R
     if !place.is_empty() {
         writeln!(out, "  {}", paint.dim(&place.join(", ")))?;
     }
-    writeln!(out, "  {}", paint.dim(&format!("{} (written by the {})", safe(&finding.source.path), finding.source.trust)))?;
+    writeln!(
+        out,
+        "  {}",
+        paint.dim(&format!("{} (written by the {})", safe(&finding.source.path), finding.source.trust))
+    )?;
     writeln!(out)
 }
 
@@ -77,14 +123,18 @@ const MAX_WIDTH: usize = 400;
 
 fn shorten(line: &str) -> String {
     match line.char_indices().nth(MAX_WIDTH) {
-        Some((at, _)) => format!("{} … ({} more characters)", line.get(..at).unwrap_or(line), line.chars().count() - MAX_WIDTH),
+        Some((at, _)) => {
+            format!("{} … ({} more characters)", line.get(..at).unwrap_or(line), line.chars().count() - MAX_WIDTH)
+        }
         None => line.to_owned(),
     }
 }
 
 fn technique(tag: &str) -> Option<String> {
     let id = tag.strip_prefix("attack.")?;
-    id.strip_prefix('t').filter(|digits| digits.starts_with(|c: char| c.is_ascii_digit())).map(|digits| format!("T{digits}"))
+    id.strip_prefix('t')
+        .filter(|digits| digits.starts_with(|c: char| c.is_ascii_digit()))
+        .map(|digits| format!("T{digits}"))
 }
 
 fn shown(text: Option<&str>, otherwise: &str) -> String {
@@ -93,17 +143,4 @@ fn shown(text: Option<&str>, otherwise: &str) -> String {
 
 fn safe(text: &str) -> String {
     escape(text, Lines::Show)
-}
-
-/// Prints the last line: what was read and found.
-///
-/// # Errors
-/// What the output says.
-pub(crate) fn print_summary(out: &mut impl Write, summary: &Summary, rules: usize, paint: Paint) -> io::Result<()> {
-    let levels: Vec<String> = Level::ALL.iter().zip(summary.levels).rev().filter(|(_, count)| *count > 0)
-        .map(|(level, count)| paint.level(*level, &format!("{count} {}", level.as_str()))).collect();
-    let levels = if levels.is_empty() { String::new() } else { format!(": {}", levels.join(", ")) };
-    let (sessions, commands, inputs) = (summary.sessions, summary.commands, summary.inputs);
-    writeln!(out, "{}{levels}", paint.bold(&format!("{} findings", summary.findings)))?;
-    writeln!(out, "{}", paint.dim(&format!("{commands} commands of {sessions} sessions in {inputs} inputs met {rules} rules")))
 }
