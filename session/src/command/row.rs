@@ -114,6 +114,9 @@ impl Row {
 
     fn read_from(&self, start: usize, known: Option<u16>) -> Reading {
         let bytes = self.bytes.get(start..).unwrap_or_default();
+        // A record that did not come from a terminal has bare line ends.
+        let bare = self.editing.is_none() && bytes.ends_with(b"\n") && !bytes.ends_with(b"\r\n");
+        let bytes = bytes.strip_suffix(b"\n").filter(|_| bare).unwrap_or(bytes);
         let edited = self.bytes.get(self.editing.unwrap_or(0)..).unwrap_or_default();
         let shown = width_from_wraps(edited);
         let width = shown.or_else(|| width_from_climb(bytes, known).filter(|_| climbs(bytes)));
@@ -128,7 +131,7 @@ impl Row {
                 .prompt_end
                 .and_then(|end| self.bytes.get(start..end))
                 .map(|bytes| last_line(bytes, width)),
-            entered: entered || edited.ends_with(b"\r\n"),
+            entered: entered || bare || edited.ends_with(b"\r\n"),
             cancelled: ends_cancelled(edited),
             interrupted: edited.ends_with(b"\r\n") && has_foreign_break(edited),
             width: shown,

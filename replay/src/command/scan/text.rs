@@ -110,10 +110,20 @@ fn print_finding(out: &mut impl Write, finding: &Finding, paint: Paint) -> io::R
         let from = call.source_ip.as_deref().map(|ip| format!(" from {}", safe(ip))).unwrap_or_default();
         let at = call.event_time.map(warden_session::timestamp::to_rfc3339).unwrap_or_default();
         writeln!(out, "{:15}{}{error}{from}  {}", "", safe(&call.event_name), paint.dim(&at))?;
+        for matched in finding.matched.iter().filter(|matched| tells(&matched.field)).take(MAX_MATCHED) {
+            writeln!(out, "{:15}{} {}", "", paint.dim(&safe(&matched.field)), shorten(&safe(&matched.value)))?;
+        }
     }
     writeln!(out)
 }
 
+/// Whether a matched field says more than which call it was.
+fn tells(field: &str) -> bool {
+    !matches!(field, "" | "eventName" | "eventSource" | "errorCode")
+}
+
+/// Matched fields of an API call that are shown.
+const MAX_MATCHED: usize = 4;
 /// Lines of a command that are shown behind its first.
 const MAX_LINES: usize = 8;
 /// Decoded forms that are shown.
