@@ -1,4 +1,5 @@
 //! Commands and API calls -> findings.
+#![allow(clippy::unwrap_used, reason = "a test's own records")]
 
 use std::collections::BTreeSet;
 
