@@ -69,7 +69,8 @@ impl<'r> Detector<'r> {
         Self { set, places, seen: BTreeMap::new() }
     }
 
-    /// The findings of a command, one for each rule that matches it, in the order of the rules.
+    /// The findings of a command, one for each rule that matches it, in the order of the rules. Their texts are as they
+    /// are: nothing is masked yet.
     pub fn command_findings(&mut self, session: &Session, source: &Source, command: &Command) -> Vec<Finding> {
         let found = self.matches(session, command);
         let scope = session.id.as_ref().map_or(source.path.as_str(), warden_session::SessionId::as_str);
@@ -106,7 +107,8 @@ impl<'r> Detector<'r> {
         found
     }
 
-    /// The findings of an API call, one for each rule that matches it, in the order of the rules.
+    /// The findings of an API call, one for each rule that matches it, in the order of the rules. Their texts are as they
+    /// are: nothing is masked yet.
     pub fn api_call_findings(&mut self, source: &Source, call: &ApiCall, context: &CallContext) -> Vec<Finding> {
         let event = call_event(call, context);
         let logsource = Logsource::new("aws", "", "cloudtrail");
