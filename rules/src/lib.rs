@@ -17,6 +17,7 @@ mod explain;
 pub mod finding;
 mod fold;
 mod glob;
+pub mod mask;
 mod modifier;
 mod pattern;
 mod prefilter;
