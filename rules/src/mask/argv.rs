@@ -48,6 +48,11 @@ impl Finder<'_> {
         self.tools.iter().any(|(from, tool)| *from <= at && tool.family == family)
     }
 
+    /// `aws ssm put-parameter --type SecureString`.
+    fn stores_securely(&self) -> bool {
+        self.texts.iter().any(|text| matches!(*text, "SecureString" | "--type=SecureString"))
+    }
+
     fn has(&self, words: &[&str]) -> bool {
         self.texts.iter().any(|text| words.contains(text))
     }
@@ -87,7 +92,7 @@ impl Finder<'_> {
         if text.starts_with(['-', '/', '\u{2013}']) && text.len() > 2 {
             self.long(at, found);
         }
-        if text.starts_with('-') {
+        if text.starts_with(['-', '/']) {
             self.short(at, found);
         }
         self.bare(at, found);
@@ -104,7 +109,8 @@ impl Finder<'_> {
         let body = text.get(dashes..).unwrap_or_default();
         let end = body.find(['=', ':']).unwrap_or(body.len());
         let name = body.get(..end).unwrap_or_default().trim();
-        if name.contains('/') || (text.starts_with("--") && body.starts_with("no-")) {
+        let odd = |b: u8| !(b.is_ascii_alphanumeric() || b"-_. ".contains(&b));
+        if name.bytes().any(odd) || (text.starts_with("--") && body.starts_with("no-")) {
             return;
         }
         let slash = text.starts_with('/');
@@ -122,7 +128,7 @@ impl Finder<'_> {
             return;
         }
         if let Some(kind) = self.flag_kind(name, at) {
-            let boolean = (self.runs("mysql", at) || self.runs("psql", at)) && text.starts_with("--");
+            let boolean = self.runs("mysql", at) || self.runs("psql", at);
             if !boolean && !self.runs("openssl", at) {
                 self.add_next(at, kind, found);
             }
@@ -145,7 +151,7 @@ impl Finder<'_> {
             self.after_percent(at + 1, 0, found);
         }
         let stored = match name {
-            "value" => self.has(&["SecureString"]) || self.has(&["keyvault"]),
+            "value" => self.stores_securely() || self.has(&["keyvault"]),
             "body" => self.runs("gh", at) && self.has(&["secret"]),
             "from-literal" => {
                 self.from_literal(at + 1, 0, found);
@@ -173,7 +179,7 @@ impl Finder<'_> {
                 self.from_literal(at, text.len() - value.len(), found);
             } else if let Some(value) = text.strip_prefix("--cookie=") {
                 self.cookie(at, text.len() - value.len(), found);
-            } else if let Some(value) = text.strip_prefix("--value=").filter(|_| self.has(&["SecureString"])) {
+            } else if let Some(value) = text.strip_prefix("--value=").filter(|_| self.stores_securely()) {
                 self.add(at, text.len() - value.len(), Kind::Password, found);
             }
             if text == "--cookie" {
@@ -308,7 +314,8 @@ impl Finder<'_> {
             let before = text.get(..sign).unwrap_or_default().trim_end_matches([' ', ':', '+', '?']);
             let name = trailing_name(before);
             let after = text.get(sign + 1..).unwrap_or_default();
-            if name.is_empty() || after.starts_with('=') {
+            let flag = text.starts_with('-') && before.len() - name.trim_start_matches('-').len() <= 2;
+            if name.is_empty() || after.starts_with('=') || (flag && text.starts_with("--")) {
                 continue;
             }
             let Some(kind) = name::kind(name.trim_start_matches('-')) else { continue };

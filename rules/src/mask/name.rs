@@ -129,7 +129,12 @@ fn parts(name: &str) -> Vec<String> {
 /// Whether a value (a part of a word) is a secret itself, not a reference to one, an empty value or a placeholder.
 pub(super) fn is_secret(word: &Word, start: usize, value: &str, kind: Kind) -> bool {
     let literal = word.is_literal(start);
-    if value.is_empty() || value.starts_with("[masked ") || (!literal && is_reference(value)) || is_blank(value) {
+    if value.is_empty()
+        || value.starts_with("[masked ")
+        || value == "[masked"
+        || (!literal && is_reference(value))
+        || is_blank(value)
+    {
         return false;
     }
     kind == Kind::Password || !is_location(value)

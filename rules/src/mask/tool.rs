@@ -181,6 +181,7 @@ const TOOLS: &[Tool] = &[
         values: &["-U", "-c", "-W", "-I", "-p", "-D", "--user", "--command"],
         ..NONE
     },
+    Tool { family: "freerdp", names: &["xfreerdp", "xfreerdp3", "wlfreerdp", "mstsc"], attached: &["/p:"], ..NONE },
     Tool { family: "smbmap", names: &["smbmap"], separate: &["-p"], ..NONE },
     Tool { family: "zip", names: &["zip", "unzip", "zipcloak"], attached: &["-P"], separate: &["-P"], ..NONE },
     Tool {
