@@ -1,2 +1,23 @@
-//! The `warden` command.
-fn main() {}
+//! The `warden` command: what was done inside Session Manager sessions.
+
+mod cli;
+mod command;
+mod exit;
+mod input;
+mod paint;
+mod pipeline;
+mod progress;
+mod report;
+mod ruleset;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match command::run(&cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => exit::Exit::of_error(&error).into(),
+    }
+}

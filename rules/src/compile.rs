@@ -8,9 +8,9 @@ use crate::detection::Fields;
 use crate::error::{Problem, Report};
 use crate::glob::{Place, TextPattern, Token, tokens, windash};
 use crate::modifier::{Encoding, Plan, Subject};
-use crate::pattern::{Compare, FieldPattern, NumberPattern, Pattern};
-use crate::regex;
+use crate::pattern::{Compare, FieldPattern, NumberPattern, Pattern, RegexPattern};
 use crate::yaml::{Data, Node, Span};
+use crate::{regex, required};
 
 /// Longest text of one value, in bytes.
 pub const MAX_VALUE_LENGTH: usize = 64 << 10;
@@ -127,7 +127,10 @@ fn regex(text: &str, plan: &Plan, span: Span, report: &mut Report<'_>) -> Option
         _ => translated,
     };
     match regex::build(&anchored, plan.flags) {
-        Ok(regex) => Some(Pattern::Regex(Box::new(regex))),
+        Ok(regex) => {
+            let literals = required::literals(&anchored, plan.flags);
+            Some(Pattern::Regex(Box::new(RegexPattern { regex, literals })))
+        }
         Err(detail) => {
             let looks = ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|look| text.contains(look));
             let advice = looks.then(|| "Sigma has no look-around: use a second selection and `not`".to_owned());

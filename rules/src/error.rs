@@ -265,7 +265,18 @@ impl<'a> Report<'a> {
         self.found.iter().filter(|found| found.severity == Severity::Error).count()
     }
 
+    /// The end of the last line for what is found after it: an empty line shows nothing.
+    fn last_line_at_most(&self, span: Span) -> Span {
+        match self.lines.last() {
+            Some(line) if span.line > self.lines.len() => {
+                Span { line: self.lines.len(), column: line.chars().count() + 1, length: 1, inline: None }
+            }
+            _ => span,
+        }
+    }
+
     fn add(&mut self, span: Span, severity: Severity, problem: Problem, suggestion: Option<String>) {
+        let span = self.last_line_at_most(span);
         let source_line = self.lines.get(span.line.saturating_sub(1)).map(|&line| line.to_owned()).unwrap_or_default();
         let Span { line, column, length, .. } = span;
         let path = self.path.to_owned();

@@ -2,7 +2,11 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Value, json};
+use warden_session::Kind;
 use warden_session::command::Command;
+
+use crate::rule::Level;
 
 /// One match of one rule, ready to print; secrets in every text are masked.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +42,35 @@ pub struct Finding {
     pub decoded: Vec<String>,
 }
 
+impl Finding {
+    /// One line of `warden scan --format json`: an object with `"type":"finding"` and the fields of this struct; `null`
+    /// where something is not known.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "type": "finding",
+            "finding_id": self.finding_id,
+            "rule": self.rule,
+            "rules_version": self.rules_version,
+            "session": self.session,
+            "principal": self.principal,
+            "target": self.target,
+            "account": self.account,
+            "region": self.region,
+            "run_as": self.run_as,
+            "source": self.source,
+            "command": self.command,
+            "api_call": self.api_call,
+            "matched": self.matched,
+            "decoded": self.decoded,
+        })
+    }
+
+    /// The level of its rule.
+    pub fn level(&self) -> Level {
+        Level::parse(&self.rule.level).unwrap_or(Level::Medium)
+    }
+}
+
 /// What a finding says of its rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleRef {
@@ -62,6 +95,18 @@ pub struct Source {
     pub path: String,
     /// Who wrote the record: `service` (AWS) or `host` (which a hostile operator with root owns).
     pub trust: &'static str,
+}
+
+impl Source {
+    /// A source of this kind. What the host writes a hostile operator with root can forge; CloudTrail nobody can.
+    pub fn new(kind: Kind, path: &str) -> Self {
+        let (kind, trust) = match kind {
+            Kind::Transcript => ("transcript", "host"),
+            Kind::LogStream => ("log-stream", "host"),
+            Kind::ApiCall => ("api-call", "service"),
+        };
+        Self { kind, path: path.to_owned(), trust }
+    }
 }
 
 /// What a finding says of an API call.

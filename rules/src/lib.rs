@@ -10,6 +10,7 @@
 mod cidr;
 mod compile;
 mod condition;
+pub mod detect;
 mod detection;
 pub mod error;
 pub mod event;
@@ -17,14 +18,17 @@ mod explain;
 pub mod finding;
 mod fold;
 mod glob;
+pub mod library;
 pub mod mask;
 mod modifier;
 mod pattern;
 mod prefilter;
 mod regex;
+mod required;
 pub mod rule;
 pub mod set;
 mod suggest;
+mod witness;
 mod yaml;
 
 pub use crate::compile::MAX_VALUE_LENGTH;

@@ -20,13 +20,21 @@ pub(crate) enum Pattern {
     /// One of the forms that one value takes (`base64offset`).
     Forms(Vec<TextPattern>),
     /// A regular expression.
-    Regex(Box<Regex>),
+    Regex(Box<RegexPattern>),
     /// An address range.
     Cidr(Cidr),
     /// A number, or a part of a date.
     Number(NumberPattern),
     /// Another field of the event.
     Field(FieldPattern),
+}
+
+/// A regular expression.
+#[derive(Clone, Debug)]
+pub(crate) struct RegexPattern {
+    pub(crate) regex: Regex,
+    /// Folded literals of which a match holds one, if there are any.
+    pub(crate) literals: Option<Vec<String>>,
 }
 
 /// Comparison with a number.
@@ -83,7 +91,7 @@ impl Pattern {
             Self::Exists(expected) => *expected,
             Self::Text(pattern) => find(pattern, value).is_some(),
             Self::Forms(forms) => forms.iter().any(|form| find(form, value).is_some()),
-            Self::Regex(regex) => value.text().is_some_and(|text| regex.is_match(text)),
+            Self::Regex(pattern) => value.text().is_some_and(|text| pattern.regex.is_match(text)),
             Self::Cidr(range) => value.text().is_some_and(|text| range.contains(text)),
             Self::Number(pattern) => value.text().is_some_and(|text| pattern.matches(text)),
             Self::Field(pattern) => view.field(pattern.field).iter().any(|other| pattern.matches(value, other)),
@@ -95,7 +103,7 @@ impl Pattern {
         match self {
             Self::Text(pattern) => span(pattern, value),
             Self::Forms(forms) => forms.iter().find_map(|form| span(form, value)),
-            Self::Regex(regex) => regex.find(value.text()?).map(|found| (found.start(), found.end())),
+            Self::Regex(pattern) => pattern.regex.find(value.text()?).map(|found| (found.start(), found.end())),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use regex::{Regex, RegexBuilder};
 
 /// Largest compiled regular expression, in bytes.
-pub const REGEX_SIZE_LIMIT: usize = 4 << 20;
+pub const REGEX_SIZE_LIMIT: usize = 10 << 20;
 /// Largest cache of one regular expression's lazy automaton, in bytes.
 pub const REGEX_DFA_SIZE_LIMIT: usize = 2 << 20;
 

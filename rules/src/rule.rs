@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use crate::detection::Detection;
 
+mod ours;
 pub(crate) mod parse;
 
 /// One rule, checked and compiled.

@@ -22,9 +22,9 @@ pub const MAX_FILE_LENGTH: usize = 4 << 20;
 pub struct Loaded {
     /// The rules without errors.
     pub set: RuleSet,
-    /// Why the others are not in the set, in the order of the files.
+    /// Why the others are not in the set, in the order of the files and of their lines.
     pub errors: Vec<RuleError>,
-    /// What may not do what its author meant, in the order of the files.
+    /// What may not do what its author meant, in the order of the files and of their lines.
     pub warnings: Vec<RuleError>,
 }
 
@@ -99,6 +99,7 @@ impl RuleSet {
                     rules.push(rule);
                 }
             }
+            report.found.sort_by_key(|found| (found.line, found.column));
             found.append(&mut report.found);
         }
         let (errors, warnings) = found.into_iter().partition(|found| found.severity == Severity::Error);

@@ -11,7 +11,7 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .filter_map(|candidate| {
             let distance = distance(&folded, &candidate.to_lowercase())?;
             let allowed = (candidate.chars().count().min(folded.chars().count()) / 3).clamp(1, 3);
-            (distance <= allowed).then_some((distance, candidate))
+            (distance <= allowed && distance < folded.chars().count()).then_some((distance, candidate))
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -56,6 +56,8 @@ mod tests {
             ("wrong case", "EndsWith", Some("endswith")),
             ("one edit of a short name", "al", Some("all")),
             ("nothing near", "frobnicate", None),
+            ("nothing kept", "xy", None),
+            ("empty", "", None),
         ] {
             assert_eq!(nearest(word, names), expected, "{case}");
         }

@@ -1,6 +1,7 @@
 //! Agreement with reference engines over SigmaHQ's rules, which are read in place and never copied here.
 
 #![allow(clippy::disallowed_methods, reason = "the corpus is read from disk")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -106,7 +106,7 @@ impl Default for ApiCallReader {
 impl ApiCallReader {
     /// A reader at the start of an input.
     pub fn new() -> Self {
-        Self { split: JsonSplit::new(envelope::LISTS) }
+        Self { split: JsonSplit::new(envelope::RECORDS) }
     }
 
     /// Reads the next bytes.
@@ -123,8 +123,7 @@ impl ApiCallReader {
 fn read(offset: &Range<u64>, piece: &Piece<'_>, sink: &mut dyn FnMut(Found)) {
     let deviation = match piece {
         Piece::Record { bytes, .. } if envelope::is_wrapped(bytes) => {
-            envelope::unwrap(bytes, &mut |wrapped| match wrapped {
-                Ok(wrapped) if memchr::memmem::find(wrapped.head, b"\"CONTROL_MESSAGE\"").is_some() => {}
+            envelope::unwrap(bytes, envelope::RECORDS, &mut |wrapped| match wrapped {
                 Ok(wrapped) => record(wrapped.bytes, offset, sink),
                 Err(deviation) => sink(Found::Deviation(offset.start, deviation)),
             });
@@ -143,8 +142,11 @@ fn record(bytes: &[u8], offset: &Range<u64>, sink: &mut dyn FnMut(Found)) {
         sink(Found::Deviation(offset.start, Deviation::LimitReached("record")));
         return;
     }
-    let value = serde_json::from_slice(bytes).ok().and_then(unfold);
-    match value {
+    let value: Option<Value> = serde_json::from_slice(bytes).ok();
+    if value.as_ref().is_some_and(is_control) {
+        return;
+    }
+    match value.and_then(unfold) {
         Some(value) if is_silent(&value) => {}
         Some(value) => match ApiCall::from_record(value, offset.clone()) {
             Some(call) => sink(Found::Call(Box::new(call))),
@@ -168,6 +170,11 @@ fn unfold(mut value: Value) -> Option<Value> {
         Some(detail) if detail.get("eventName").is_some() => Some(detail),
         _ => Some(value),
     }
+}
+
+/// A check of CloudWatch Logs whether the subscription's destination can be reached.
+fn is_control(value: &Value) -> bool {
+    value.get("message").and_then(Value::as_str).is_some_and(|message| message.starts_with(envelope::CONTROL))
 }
 
 /// What belongs to CloudTrail or EventBridge but is no API call.

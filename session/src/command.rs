@@ -96,6 +96,23 @@ pub enum Mark {
     Cut,
 }
 
+impl Mark {
+    /// The word that findings and commands use.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Edited => "edited",
+            Self::Hidden => "hidden",
+            Self::SpoofSuspect => "spoof-suspect",
+            Self::Unterminated => "unterminated",
+            Self::Obfuscated => "obfuscated",
+            Self::Repl => "repl",
+            Self::Profile => "profile",
+            Self::UnknownControl => "unknown-control",
+            Self::Cut => "cut",
+        }
+    }
+}
+
 fn pair<S: Serializer>(range: &Range<u64>, serializer: S) -> Result<S::Ok, S::Error> {
     [range.start, range.end].serialize(serializer)
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::api_call::ApiCall;
-use crate::command::Command;
+use crate::api_call::{ApiCall, ApiCallReader, Found};
 use crate::command::extract::Extractor;
-use crate::session::Session;
+use crate::command::{Command, Confidence, Origin};
+use crate::log_stream::LogStreamReader;
+use crate::session::{Platform, Session};
+use crate::shell::{Dialect, parse};
 use crate::timeline::{Deviation, Event, Fidelity, What};
 use crate::transcript::TranscriptReader;
 
@@ -60,36 +62,91 @@ pub struct Reader {
 #[derive(Debug)]
 enum Source {
     Transcript(Box<TranscriptReader>),
+    LogStream(Box<LogStreamReader>),
+    ApiCall(Box<ApiCallReader>),
 }
 
 impl Reader {
     /// A reader for an input of this kind.
-    pub fn new(_kind: Kind) -> Self {
-        Self { source: Source::Transcript(Box::default()), streams: Streams::default() }
+    pub fn new(kind: Kind) -> Self {
+        let source = match kind {
+            Kind::Transcript => Source::Transcript(Box::default()),
+            Kind::LogStream => Source::LogStream(Box::default()),
+            Kind::ApiCall => Source::ApiCall(Box::default()),
+        };
+        Self { source, streams: Streams::default() }
     }
 
     /// Reads the next bytes of the input.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut ItemSink<'_>) {
         let streams = &mut self.streams;
         match &mut self.source {
-            Source::Transcript(reader) => reader.feed(bytes, &mut |event| streams.event(&event, sink)),
+            Source::Transcript(reader) => {
+                reader.feed(bytes, &mut |event| streams.event(&event, sink));
+                streams.fidelity = reader.fidelity();
+            }
+            Source::LogStream(reader) => reader.feed(bytes, &mut |event| streams.event(&event, sink)),
+            Source::ApiCall(reader) => reader.feed(bytes, &mut |found| hand_on(found, sink)),
         }
     }
 
     /// The input ends here: what is still held comes out.
-    pub fn finish(mut self, sink: &mut ItemSink<'_>) {
-        let streams = &mut self.streams;
-        match self.source {
+    pub fn finish(self, sink: &mut ItemSink<'_>) {
+        let Self { source, mut streams } = self;
+        match source {
             Source::Transcript(reader) => reader.finish(&mut |event| streams.event(&event, sink)),
+            Source::LogStream(reader) => reader.finish(&mut |event| streams.event(&event, sink)),
+            Source::ApiCall(reader) => reader.finish(&mut |found| hand_on(found, sink)),
         }
-        self.streams.finish(sink);
+        streams.finish(sink);
+    }
+}
+
+/// An API call, and the command that it alone holds.
+fn hand_on(found: Found, sink: &mut ItemSink<'_>) {
+    match found {
+        Found::Deviation(offset, deviation) => sink(Item::Deviation(offset, deviation)),
+        Found::Call(call) => {
+            let command = call.command.as_deref().map(|text| api_command(&call, text));
+            let session = Session { id: call.session.clone(), ..call.facts.clone() };
+            sink(Item::ApiCall(call));
+            if let Some(command) = command {
+                sink(Item::Command(Arc::new(session), Box::new(command)));
+            }
+        }
+    }
+}
+
+fn api_command(call: &ApiCall, text: &str) -> Command {
+    let dialect = if call.facts.platform == Platform::Windows { Dialect::PowerShell } else { Dialect::Posix };
+    let parsed = parse(text, dialect);
+    Command {
+        n: 0,
+        text: text.to_owned(),
+        at: call.event_time,
+        prompt: None,
+        origin: Origin::Api,
+        confidence: Confidence::High,
+        offset: call.offset.clone(),
+        marks: parsed.marks,
+        user: None,
+        cwd: None,
+        invocations: parsed.invocations,
     }
 }
 
 /// The sessions that an input is in the middle of; the last one is the current one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Streams {
     open: Vec<Stream>,
+    /// What lines are that no emulator can be asked about.
+    fidelity: Fidelity,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { open: Vec::new(), fidelity: Fidelity::Cleaned }
+    }
 }
 
 /// Sessions read side by side in one input; the one idle for longest is ended first.
@@ -111,10 +168,11 @@ impl Streams {
             What::Output(bytes) => {
                 let (session, extractor) = self.current(Fidelity::Exact, event.offset.end, sink);
                 let mut sink = |command| sink(Item::Command(session.clone(), Box::new(command)));
-                extractor.output(bytes, event.offset.start, event.at, &mut sink);
+                extractor.output(bytes, &event.offset, event.at, &mut sink);
             }
             What::Line(text) => {
-                let (session, extractor) = self.current(Fidelity::Cleaned, event.offset.end, sink);
+                let fidelity = if self.fidelity == Fidelity::Exact { Fidelity::Cleaned } else { self.fidelity };
+                let (session, extractor) = self.current(fidelity, event.offset.end, sink);
                 let mut sink = |command| sink(Item::Command(session.clone(), Box::new(command)));
                 extractor.line(text, &event.offset, event.at, &mut sink);
             }

@@ -62,7 +62,10 @@ pub(crate) struct Scanner {
 
 impl std::fmt::Debug for Scanner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scanner").field("sequence", &self.sequence.len()).field("start", &self.start).finish()
+        f.debug_struct("Scanner")
+            .field("sequence", &self.sequence.len())
+            .field("start", &self.start)
+            .finish_non_exhaustive()
     }
 }
 
@@ -83,7 +86,7 @@ impl Scanner {
     /// The output ends: an unfinished sequence is handed on as what it began to be.
     pub(crate) fn finish(&mut self, offset: u64, sink: &mut dyn FnMut(Token<'_>, Range<u64>)) {
         if !self.sequence.is_empty() {
-            self.end_sequence(offset, Outcome::default(), sink);
+            self.end_sequence(offset, &Outcome::default(), sink);
         }
     }
 
@@ -116,13 +119,13 @@ impl Scanner {
         }
         let after_escape = std::mem::take(&mut self.escape);
         if after_escape && byte != b'\\' {
-            self.end_sequence(here - 1, Outcome::default(), sink);
+            self.end_sequence(here - 1, &Outcome::default(), sink);
             self.begin_sequence(here - 1);
             return 0;
         }
         // A line break or a new sequence ends a string: no terminal state may swallow the lines that follow.
         if (byte == ESC && !self.string) || (byte == b'\n' && self.string) || byte == 0x18 || byte == 0x1a {
-            self.end_sequence(here, Outcome::default(), sink);
+            self.end_sequence(here, &Outcome::default(), sink);
             return usize::from(byte == 0x18 || byte == 0x1a);
         }
         if byte == ESC {
@@ -143,12 +146,12 @@ impl Scanner {
         }
         let string_ends = self.string && (byte == 0x07 || (byte == b'\\' && after_escape));
         if string_ends || (!self.string && outcome.done) {
-            self.end_sequence(here + 1, outcome, sink);
+            self.end_sequence(here + 1, &outcome, sink);
         }
         1
     }
 
-    fn end_sequence(&mut self, end: u64, outcome: Outcome, sink: &mut dyn FnMut(Token<'_>, Range<u64>)) {
+    fn end_sequence(&mut self, end: u64, outcome: &Outcome, sink: &mut dyn FnMut(Token<'_>, Range<u64>)) {
         let sequence = std::mem::take(&mut self.sequence);
         let range = self.start..end;
         let token = match (sequence.get(1), outcome.csi) {

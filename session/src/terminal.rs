@@ -30,7 +30,7 @@ const MAX_CELLS: usize = 256 * 1024;
 pub(crate) fn lay_out(bytes: &[u8], cols: Option<u16>) -> Layout {
     let longest = bytes.split(|b| *b == b'\n').map(<[u8]>::len).max().unwrap_or(0);
     let cols = cols.unwrap_or_else(|| u16::try_from(longest + 8).unwrap_or(WIDEST).clamp(16, WIDEST));
-    let breaks = bytes.iter().filter(|b| **b == b'\n').count();
+    let breaks = memchr::memchr_iter(b'\n', bytes).count();
     let rows = (breaks + bytes.len() / usize::from(cols) + 2).min(MAX_CELLS / usize::from(cols).max(1));
     let rows = u16::try_from(rows).unwrap_or(u16::MAX).max(2);
     let mut parser = vt100::Parser::new_with_callbacks(non_zero(rows), non_zero(cols), 0, Unknown(false));

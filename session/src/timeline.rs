@@ -62,6 +62,21 @@ pub enum Deviation {
     InvalidUtf8,
 }
 
+impl std::fmt::Display for Deviation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("the record ends before it should"),
+            Self::LimitReached(limit) => write!(f, "the limit on {limit} is reached: what follows was not read"),
+            Self::BadCompression => f.write_str("the compressed data is damaged: what follows was not read"),
+            Self::Undecodable => f.write_str("a piece that does not parse was skipped"),
+            Self::IdentityConflict => {
+                f.write_str("two parts of the record name different sessions, principals or targets")
+            }
+            Self::InvalidUtf8 => f.write_str("bytes that are not UTF-8 are shown as U+FFFD"),
+        }
+    }
+}
+
 impl Deviation {
     /// Whether the reading lacks something that the record should hold (exit code 3 of `warden`).
     pub fn is_incomplete(self) -> bool {

@@ -8,7 +8,7 @@ mod body;
 mod header;
 mod legacy;
 mod text;
-mod windows;
+pub(crate) mod windows;
 
 use std::ops::Range;
 
@@ -77,7 +77,6 @@ impl TranscriptReader {
     }
 
     /// A reader of the text that the agent uploads to CloudWatch at the end of a session.
-    #[allow(dead_code, reason = "its caller is the reader of log streams")]
     pub(crate) fn uploaded() -> Self {
         Self::of(Copy::Uploaded)
     }
@@ -91,6 +90,15 @@ impl TranscriptReader {
         match self.state {
             State::Windows(_) => Fidelity::Rendered,
             State::Head(_) | State::Body(_) => Fidelity::Exact,
+        }
+    }
+
+    /// Whether the bytes read so far end in a footer, so that nothing more of this transcript can come.
+    pub(crate) fn is_complete(&self) -> bool {
+        match &self.state {
+            State::Head(head) => body::ends_in_footer(head),
+            State::Body(body) => body.is_complete(),
+            State::Windows(windows) => windows.is_complete(),
         }
     }
 
@@ -220,6 +228,18 @@ impl Form {
             }
         }
     }
+}
+
+/// Whether a text begins like a transcript of any form.
+pub(crate) fn begins(text: &[u8]) -> bool {
+    let (_, mark) = text::Encoding::sniff(text);
+    mark > 0 || text.starts_with(header::MAGIC) || text.starts_with(windows::STARS)
+}
+
+/// Whether a file begins with a header of `script`.
+pub(crate) fn is_headed(head: &[u8]) -> bool {
+    let (_, mark) = text::Encoding::sniff(head);
+    head.get(mark..).unwrap_or_default().starts_with(header::MAGIC)
 }
 
 /// Whether more bytes could still make `head` start with `magic`.

@@ -1,41 +1,44 @@
 //! One YAML document -> one rule, or what is wrong with it.
 
-use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
-use super::{Case, CaseInput, Dedup, Level, Logsource, Response, Rule, Scope, Status};
+use super::{Level, Logsource, Response, Rule, Status};
 use crate::detection::{self, Fields};
 use crate::error::{Problem, Report, did_you_mean};
-use crate::yaml::{Data, Document, Node, Span};
+use crate::yaml::{Document, Node, Span};
 
-/// Top-level keys that Sigma 2.1 defines, those of SigmaHQ, and our own. Others are allowed unless they look misspelt.
+/// Top-level keys that change what a rule does or is known by. A misspelt one is an error.
 const KEYS: &[&str] = &[
     "title",
     "id",
-    "name",
-    "taxonomy",
-    "related",
     "status",
     "description",
-    "license",
-    "author",
-    "references",
-    "date",
-    "modified",
     "tags",
-    "scope",
-    "fields",
-    "falsepositives",
     "level",
     "logsource",
     "detection",
-    "regression_tests_path",
-    "simulation",
     "tests",
     "response",
     "dedup",
     "owner",
     "runbook",
+];
+
+/// The other top-level keys of Sigma 2.1 and of SigmaHQ's rules. A misspelt one is a warning.
+const NOTES: &[&str] = &[
+    "name",
+    "taxonomy",
+    "related",
+    "license",
+    "author",
+    "references",
+    "date",
+    "modified",
+    "scope",
+    "fields",
+    "falsepositives",
+    "regression_tests_path",
+    "simulation",
 ];
 
 /// The fields of events of `product: aws, service: session-manager, category: command`.
@@ -53,6 +56,14 @@ pub const COMMAND_FIELDS: &[&str] = &[
     "Account",
     "Region",
     "Document",
+    "Platform",
+    "Marks",
+    "Via",
+    "Invocation",
+    "Writes",
+    "Redirect",
+    "PipesTo",
+    "PipedFrom",
 ];
 
 /// Reads one document. `Some` only if it has no error; warnings may stand in the report all the same.
@@ -77,43 +88,13 @@ pub(crate) fn rule(
         return None;
     }
     reader.check_keys();
-    let id = reader.required_text("id");
-    let title = reader.required_text("title");
-    let level = reader.level();
-    let status = reader.status();
-    let logsource = reader.logsource();
-    let tags = reader.texts("tags");
-    let description = reader.optional_text("description");
-    let (owner, runbook) = (reader.optional_text("owner"), reader.optional_text("runbook"));
-    let response = reader.response();
-    let dedup = reader.dedup();
-    let cases = reader.cases();
-    let known = logsource.as_ref().and_then(known_fields);
-    let detection = match reader.find("detection") {
-        Some((key, node)) => detection::parse(key, node, known, fields, reader.report),
-        None => reader.missing("detection"),
-    };
+    let mut rule = reader.rule(fields)?;
     if reader.report.errors() > before {
         return None;
     }
-    Some(Rule {
-        id: id?,
-        title: title?,
-        level,
-        status,
-        logsource: logsource?,
-        tags,
-        description,
-        path: path.to_owned(),
-        line: root.line,
-        hash: hex(&Sha256::digest(text)),
-        response,
-        dedup,
-        owner,
-        runbook,
-        cases,
-        detection: detection?,
-    })
+    path.clone_into(&mut rule.path);
+    rule.hash = hex(&Sha256::digest(text));
+    Some(rule)
 }
 
 /// Lower-case hexadecimal digits.
@@ -127,14 +108,49 @@ fn known_fields(logsource: &Logsource) -> Option<&'static [&'static str]> {
     ours.then_some(COMMAND_FIELDS)
 }
 
-struct Reader<'r, 't> {
+/// The entries of one document.
+pub(super) struct Reader<'r, 't> {
     entries: &'r [(Node, Node)],
     start: Span,
     report: &'r mut Report<'t>,
 }
 
 impl<'r> Reader<'r, '_> {
-    fn find(&self, name: &str) -> Option<(Span, &'r Node)> {
+    /// Reads every part before any of them can end it, so that all errors are found. Path and hash are the caller's.
+    fn rule(&mut self, fields: &mut Fields) -> Option<Rule> {
+        let (id, title) = (self.required_text("id"), self.required_text("title"));
+        let (level, status) = (self.level(), self.status());
+        let logsource = self.logsource();
+        let tags = self.texts("tags");
+        let description = self.optional_text("description");
+        let (owner, runbook) = (self.optional_text("owner"), self.optional_text("runbook"));
+        let (response, dedup, cases) = (self.response(), self.dedup(), self.cases());
+        let known = logsource.as_ref().and_then(known_fields);
+        let detection = match self.find("detection") {
+            Some((key, node)) => detection::parse(key, node, known, fields, self.report),
+            None => self.missing("detection"),
+        };
+        Some(Rule {
+            id: id?,
+            title: title?,
+            level,
+            status,
+            logsource: logsource?,
+            tags,
+            description,
+            path: String::new(),
+            line: self.start.line,
+            hash: String::new(),
+            response,
+            dedup,
+            owner,
+            runbook,
+            cases,
+            detection: detection?,
+        })
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<(Span, &'r Node)> {
         self.entries.iter().find(|(key, _)| key.as_text() == Some(name)).map(|(key, value)| (key.span, value))
     }
 
@@ -161,13 +177,15 @@ impl<'r> Reader<'r, '_> {
                 self.report.error(key.span, Problem::Expected { what, expected: "text" }, None);
                 continue;
             };
-            if KEYS.contains(&name) {
+            if KEYS.contains(&name) || NOTES.contains(&name) {
                 continue;
             }
-            // Sigma allows keys of one's own; one that is a letter away from a key that matters is a mistake.
+            // Sigma allows keys of one's own; one that is a letter away from a known one is likely a mistake.
+            let problem = Problem::UnknownKey { key: name.to_owned(), place: "a rule" };
             if let Some(advice) = did_you_mean(name, KEYS.iter().copied()) {
-                let problem = Problem::UnknownKey { key: name.to_owned(), place: "a rule" };
                 self.report.error(key.span, problem, Some(advice));
+            } else if let Some(advice) = did_you_mean(name, NOTES.iter().copied()) {
+                self.report.warn(key.span, problem, Some(advice));
             }
         }
     }
@@ -177,7 +195,7 @@ impl<'r> Reader<'r, '_> {
         None
     }
 
-    fn expected<T>(&mut self, span: Span, what: &str, expected: &'static str) -> Option<T> {
+    pub(super) fn expected<T>(&mut self, span: Span, what: &str, expected: &'static str) -> Option<T> {
         self.report.error(span, Problem::Expected { what: format!("`{what}`"), expected }, None);
         None
     }
@@ -238,14 +256,14 @@ impl<'r> Reader<'r, '_> {
         None
     }
 
-    fn unknown_value(&mut self, span: Span, what: &'static str, value: &str, words: &[&str]) {
+    pub(super) fn unknown_value(&mut self, span: Span, what: &'static str, value: &str, words: &[&str]) {
         let advice = did_you_mean(value, words.iter().copied());
         let advice = advice.unwrap_or_else(|| format!("it is one of {}", words.join(", ")));
         self.report.error(span, Problem::UnknownValue { what, value: value.to_owned() }, Some(advice));
     }
 
     /// An unknown key inside one of the mappings whose keys are all known.
-    fn unknown_key(&mut self, key: &Node, place: &'static str, known: &[&str]) {
+    pub(super) fn unknown_key(&mut self, key: &Node, place: &'static str, known: &[&str]) {
         let name = key.as_text().unwrap_or_default().to_owned();
         let advice = did_you_mean(&name, known.iter().copied());
         let advice = advice.unwrap_or_else(|| format!("the keys are {}", known.join(", ")));
@@ -288,117 +306,5 @@ impl<'r> Reader<'r, '_> {
             Some(advice) => self.report.error(key.span, problem, Some(advice)),
             None => self.report.warn(key.span, problem, Some("it does not narrow the rule".to_owned())),
         }
-    }
-
-    fn dedup(&mut self) -> Option<Dedup> {
-        let (span, node) = self.find("dedup")?;
-        let Some(entries) = node.as_mapping() else {
-            return self.expected(span, "dedup", "a mapping of by and window");
-        };
-        let (mut by, mut window) = (vec![Scope::Session], None);
-        for (key, value) in entries {
-            match key.as_text() {
-                Some("by") => by = self.scopes(value)?,
-                Some("window") => {
-                    window = value.as_text().and_then(seconds);
-                    if window.is_none() {
-                        return self.expected(value.span, "window", "a duration such as 90s, 15m, 1h or 7d");
-                    }
-                }
-                _ => self.unknown_key(key, "dedup", &["by", "window"]),
-            }
-        }
-        match window {
-            Some(window) => Some(Dedup { by, window }),
-            None => self.expected(span, "dedup.window", "given"),
-        }
-    }
-
-    fn scopes(&mut self, node: &Node) -> Option<Vec<Scope>> {
-        let words = ["session", "principal", "target"];
-        let nodes = node.as_sequence().unwrap_or(std::slice::from_ref(node));
-        let mut scopes = Vec::new();
-        for node in nodes {
-            scopes.push(match node.as_text() {
-                Some("session") => Scope::Session,
-                Some("principal") => Scope::Principal,
-                Some("target") => Scope::Target,
-                other => {
-                    self.unknown_value(node.span, "scope", other.unwrap_or_default(), &words);
-                    return None;
-                }
-            });
-        }
-        if scopes.is_empty() {
-            return self.expected(node.span, "dedup.by", "a list of session, principal, target");
-        }
-        Some(scopes)
-    }
-
-    fn cases(&mut self) -> Vec<Case> {
-        let Some((span, node)) = self.find("tests") else { return Vec::new() };
-        let Some(list) = node.as_sequence() else {
-            return self.expected(span, "tests", "a list of cases").unwrap_or_default();
-        };
-        list.iter().filter_map(|node| self.case(node)).collect()
-    }
-
-    fn case(&mut self, node: &Node) -> Option<Case> {
-        let Some(entries) = node.as_mapping() else {
-            return self.expected(node.span, "tests", "a list of mappings with match and command or event");
-        };
-        let (mut name, mut expected, mut inputs) = (None, None, Vec::new());
-        for (key, value) in entries {
-            match key.as_text() {
-                Some("name") => name = value.as_text().map(str::to_owned),
-                Some("match") => match value.as_bool() {
-                    Some(value) => expected = Some(value),
-                    None => return self.expected(value.span, "match", "true or false"),
-                },
-                Some("command") => match &value.data {
-                    Data::Scalar { text, .. } if !value.is_null() => inputs.push(CaseInput::Command(text.clone())),
-                    _ => return self.expected(value.span, "command", "a command line"),
-                },
-                Some("event") if value.as_mapping().is_some() => inputs.push(CaseInput::Event(json(value))),
-                Some("event") => return self.expected(value.span, "event", "a mapping of fields"),
-                _ => self.unknown_key(key, "a case", &["name", "match", "command", "event"]),
-            }
-        }
-        let Some(expected) = expected else { return self.expected(node.span, "match", "given in each case") };
-        let (1, Some(input)) = (inputs.len(), inputs.pop()) else {
-            return self.expected(node.span, "tests", "cases with either command or event");
-        };
-        Some(Case { name, expected, input, line: node.span.line, column: node.span.column })
-    }
-}
-
-/// Seconds of `90s`, `15m`, `1h`, `7d`.
-fn seconds(text: &str) -> Option<u64> {
-    let unit = match text.chars().last()? {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    let number: u64 = text.get(..text.len() - 1)?.parse().ok()?;
-    number.checked_mul(unit).filter(|&seconds| seconds > 0)
-}
-
-/// The JSON value that a plain reader of YAML would make of the node. Its depth is bounded by the parser.
-fn json(node: &Node) -> Json {
-    match &node.data {
-        Data::Sequence(elements) => Json::Array(elements.iter().map(json).collect()),
-        Data::Mapping(entries) => {
-            let name = |key: &Node| key.as_text().unwrap_or("null").to_owned();
-            Json::Object(entries.iter().map(|(key, value)| (name(key), json(value))).collect::<Map<_, _>>())
-        }
-        Data::Scalar { .. } if node.is_null() => Json::Null,
-        Data::Scalar { text, plain } => match (node.as_bool(), text.parse::<i64>()) {
-            (Some(value), _) => Json::Bool(value),
-            // Only what is written as JSON writes it: 010 stays text.
-            (None, Ok(number)) if *plain && number.to_string() == *text => Json::Number(number.into()),
-            _ => Json::String(text.clone()),
-        },
     }
 }

@@ -95,6 +95,7 @@ impl Draft {
 
 /// What a command may lead to, judged by the programs that it starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent permissions")]
 pub(crate) struct License {
     /// Another shell, or another prompt of this one.
     pub(crate) shell: bool,

@@ -6,6 +6,7 @@ use crate::terminal::{climbs, lay_out, width_from_climb, width_from_wraps};
 
 /// Bytes printed since the last row break that counted.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent observations")]
 pub(crate) struct Row {
     bytes: Vec<u8>,
     /// Where the row stands in the input.
@@ -29,6 +30,7 @@ pub(crate) const MAX_ROW: usize = 64 * 1024;
 
 /// A row as a reader of the terminal saw it last.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent observations")]
 pub(crate) struct Reading {
     /// Its lines, without the empty one behind Enter.
     pub(crate) lines: Vec<String>,
@@ -112,6 +114,9 @@ impl Row {
 
     fn read_from(&self, start: usize, known: Option<u16>) -> Reading {
         let bytes = self.bytes.get(start..).unwrap_or_default();
+        // A record that did not come from a terminal has bare line ends.
+        let bare = self.editing.is_none() && bytes.ends_with(b"\n") && !bytes.ends_with(b"\r\n");
+        let bytes = bytes.strip_suffix(b"\n").filter(|_| bare).unwrap_or(bytes);
         let edited = self.bytes.get(self.editing.unwrap_or(0)..).unwrap_or_default();
         let shown = width_from_wraps(edited);
         let width = shown.or_else(|| width_from_climb(bytes, known).filter(|_| climbs(bytes)));
@@ -126,7 +131,7 @@ impl Row {
                 .prompt_end
                 .and_then(|end| self.bytes.get(start..end))
                 .map(|bytes| last_line(bytes, width)),
-            entered: entered || edited.ends_with(b"\r\n"),
+            entered: entered || bare || edited.ends_with(b"\r\n"),
             cancelled: ends_cancelled(edited),
             interrupted: edited.ends_with(b"\r\n") && has_foreign_break(edited),
             width: shown,
@@ -183,7 +188,7 @@ mod tests {
     fn long_rows_are_cut_at_the_limit() {
         let mut row = Row::default();
         for _ in 0..3 {
-            row.push(&[b'a'; 40_000], &(0..40_000));
+            row.push(&vec![b'a'; 40_000], &(0..40_000));
         }
         assert_eq!((row.bytes().len(), row.cut), (MAX_ROW, true));
     }

@@ -108,6 +108,10 @@ impl Body {
         self.held = held;
     }
 
+    pub(super) fn is_complete(&self) -> bool {
+        ends_in_footer(&self.held)
+    }
+
     pub(super) fn finish(mut self, sink: &mut dyn FnMut(Event<'_>)) {
         let held = std::mem::take(&mut self.held);
         let footer = footer_start(&held, self.ends == LineEnds::Uploaded);
@@ -186,6 +190,11 @@ fn footer_start(tail: &[u8], uploaded: bool) -> Option<usize> {
     let status =
         memmem::rfind(before, EXIT_STATUS).filter(|&at| before.get(at + EXIT_STATUS.len()..).is_some_and(is_number));
     Some(status.unwrap_or(start))
+}
+
+/// Whether an uploaded text ends in a footer.
+pub(super) fn ends_in_footer(tail: &[u8]) -> bool {
+    footer_start(tail, true).is_some()
 }
 
 /// Where a footer starts that the end of the file cuts off: only a bare `\n` can begin one.

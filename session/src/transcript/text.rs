@@ -131,7 +131,7 @@ impl Lines {
 }
 
 /// The text and whether every byte of it was valid.
-fn decode(bytes: &[u8], encoding: Encoding) -> (String, bool) {
+pub(super) fn decode(bytes: &[u8], encoding: Encoding) -> (String, bool) {
     let unit = match encoding {
         Encoding::Utf8 => {
             let text = String::from_utf8_lossy(bytes);

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::text::{Encoding, Line, Lines};
+use super::text::{self, Encoding, Line, Lines};
 use super::{deviate, emit, header};
 use crate::session::Session;
 use crate::timeline::{Deviation, Event, What};
@@ -80,6 +80,10 @@ impl Windows {
     pub(super) fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
         let frame = &mut self.frame;
         self.lines.feed(bytes, &mut |line| frame.line(line, sink));
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.frame.ended
     }
 
     pub(super) fn finish(self, sink: &mut dyn FnMut(Event<'_>)) {
@@ -209,7 +213,7 @@ fn is_exit(line: &str) -> bool {
 }
 
 /// Whether the line begins with the prompt `PS X:\…>`.
-fn is_prompt(line: &str) -> bool {
+pub(crate) fn is_prompt(line: &str) -> bool {
     let drive = line.strip_prefix("PS ").map(str::as_bytes);
     matches!(drive, Some([letter, b':', b'\\', ..]) if letter.is_ascii_alphabetic()) && line.contains('>')
 }
@@ -218,4 +222,20 @@ fn is_prompt(line: &str) -> bool {
 pub(super) fn is_cleaned(head: &[u8]) -> bool {
     let text = String::from_utf8_lossy(head);
     !head.contains(&0x1b) && text.lines().any(is_prompt)
+}
+
+/// Whether the head is such a copy from its first line on: PowerShell's banner or prompt.
+pub(crate) fn is_cleaned_from_start(head: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(head);
+    let first = text.lines().map(str::trim_end).find(|line| !line.is_empty()).unwrap_or_default();
+    (is_prompt(first) || first == "Windows PowerShell") && is_cleaned(head)
+}
+
+/// Whether the head is the frame of `Start-Transcript`, in any encoding.
+pub(crate) fn is_framed(head: &[u8]) -> bool {
+    let (encoding, mark) = Encoding::sniff(head);
+    let (text, _) = text::decode(head.get(mark..).unwrap_or_default(), encoding);
+    let mut lines = text.lines();
+    let stars = lines.next().is_some_and(|line| line.as_bytes() == STARS);
+    stars && lines.next().is_some_and(|line| line.contains("PowerShell") || line.ends_with("transcript start"))
 }

@@ -8,5 +8,6 @@
 
 mod api_call;
 mod inflate;
+mod log_stream;
 mod support;
 mod transcript;

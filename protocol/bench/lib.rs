@@ -1,0 +1,1 @@
+//! Decoding speed; see `benches/decode.rs`.

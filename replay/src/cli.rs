@@ -1,0 +1,195 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use warden_session::Kind;
+
+/// Knows what was done inside AWS Session Manager sessions.
+///
+/// Reads what AWS keeps of a session (S3 transcripts, CloudWatch log streams, CloudTrail records), works out which commands
+/// were really run, and matches them and the API calls against Sigma rules.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// When to use colour
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
+    pub(crate) color: Color,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 clean, 1 findings, 2 bad usage or unreadable input, 3 done but incomplete (truncated, size cap reached);
+if several hold, the highest.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run the rules over transcripts, log streams and CloudTrail records
+    Scan(Scan),
+    /// List the commands that were run
+    Commands(Commands),
+    /// Check, test, list and try rules
+    #[command(subcommand)]
+    Rules(Rules),
+}
+
+/// `warden scan`.
+#[derive(Debug, Args)]
+pub(crate) struct Scan {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Rules to run instead of the shipped library: a file or a folder (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Vec<PathBuf>,
+    /// Report only findings of this level or higher
+    #[arg(long, value_enum, default_value_t = MinLevel::Informational, value_name = "LEVEL")]
+    pub(crate) min_level: MinLevel,
+    /// Targets whose sessions are to be reported (rules see `Warden.TargetInList`): a file with one id a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) targets: Option<PathBuf>,
+    /// How to print findings
+    #[arg(long, value_enum, default_value_t = ScanFormat::Text)]
+    pub(crate) format: ScanFormat,
+}
+
+/// `warden commands`.
+#[derive(Debug, Args)]
+pub(crate) struct Commands {
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// How to print commands
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// What to read.
+#[derive(Debug, Args)]
+pub(crate) struct Inputs {
+    /// Files or folders; `-` is standard input. The kind is recognised from the content; gzip and zstd are transparent
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// What the named files are, whatever they look like
+    #[arg(long, value_enum)]
+    pub(crate) kind: Option<KindName>,
+}
+
+/// `warden rules`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rules {
+    /// Parse rules and report every error, with its place and what to write instead
+    Check {
+        /// Rule files or folders
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Run the cases inside the rules
+    Test {
+        /// Rule files or folders; without any, the shipped library
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// List rules
+    List {
+        /// Rule files or folders; without any, the shipped library
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// How to print them
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Match events (JSON Lines of `{"logsource":{…},"event":{…}}`) and print the ids of the rules that fire
+    Match {
+        /// Rule files or folders; without any, the shipped library
+        #[arg(long, value_name = "PATH")]
+        rules: Vec<PathBuf>,
+        /// Events; `-` is standard input
+        #[arg(long, value_name = "FILE")]
+        events: PathBuf,
+        /// Print load and matching times to stderr
+        #[arg(long)]
+        stats: bool,
+    },
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Plain formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// JSON Lines
+    Json,
+}
+
+/// Formats of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScanFormat {
+    /// For people
+    Text,
+    /// JSON Lines, closed by a summary
+    Json,
+    /// OCSF Detection Findings (class 2004), JSON Lines
+    Ocsf,
+    /// One SARIF 2.1.0 log
+    Sarif,
+}
+
+/// Levels of rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MinLevel {
+    /// Everything
+    Informational,
+    /// Low and above
+    Low,
+    /// Medium and above
+    Medium,
+    /// High and above
+    High,
+    /// Critical only
+    Critical,
+}
+
+impl From<MinLevel> for warden_rules::Level {
+    fn from(level: MinLevel) -> Self {
+        match level {
+            MinLevel::Informational => Self::Informational,
+            MinLevel::Low => Self::Low,
+            MinLevel::Medium => Self::Medium,
+            MinLevel::High => Self::High,
+            MinLevel::Critical => Self::Critical,
+        }
+    }
+}
+
+/// Kinds of input, by the names that findings use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KindName {
+    /// S3 transcript
+    Transcript,
+    /// CloudWatch log events
+    LogStream,
+    /// CloudTrail records
+    ApiCall,
+}
+
+impl From<KindName> for Kind {
+    fn from(name: KindName) -> Self {
+        match name {
+            KindName::Transcript => Self::Transcript,
+            KindName::LogStream => Self::LogStream,
+            KindName::ApiCall => Self::ApiCall,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Rules from files, folders, or the shipped library.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use warden_rules::{Loaded, RuleSet, library};
+
+use crate::report::complain;
+
+/// Loads rules from these paths, or the shipped library if there are none; errors and warnings go to stderr.
+///
+/// # Errors
+/// A path that cannot be read or holds no rules, or any error in any rule: nothing is left out in silence.
+pub(crate) fn load(paths: &[PathBuf]) -> anyhow::Result<RuleSet> {
+    let loaded = load_all(paths)?;
+    say(&loaded);
+    match loaded.errors.len() {
+        0 => Ok(loaded.set),
+        1 => bail!("1 error in the rules; nothing was run"),
+        errors => bail!("{errors} errors in the rules; nothing was run"),
+    }
+}
+
+/// Loads rules from these paths, or the shipped library if there are none.
+///
+/// # Errors
+/// A path that cannot be read, or holds no rule files.
+pub(crate) fn load_all(paths: &[PathBuf]) -> anyhow::Result<Loaded> {
+    if paths.is_empty() {
+        return Ok(library::load());
+    }
+    let mut files = Vec::new();
+    for path in paths {
+        let before = files.len();
+        collect(path, &mut files)?;
+        if files.len() == before {
+            bail!("{}: no rule files (*.yml, *.yaml) in this folder", path.display());
+        }
+    }
+    Ok(RuleSet::load(files))
+}
+
+/// Says all errors and warnings on stderr.
+pub(crate) fn say(loaded: &Loaded) {
+    for error in loaded.errors.iter().chain(&loaded.warnings) {
+        complain(&error.render());
+    }
+}
+
+fn collect(path: &Path, files: &mut Vec<(String, String)>) -> anyhow::Result<()> {
+    for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
+        let entry = entry?;
+        let named = entry.depth() == 0;
+        let yaml = entry.path().extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
+        if entry.file_type().is_file() && (named || yaml) {
+            let shown = entry.path().display().to_string();
+            let text = fs::read(entry.path()).with_context(|| shown.clone())?;
+            let text = String::from_utf8(text).with_context(|| format!("{shown}: not UTF-8, so no rule file"))?;
+            files.push((shown, text));
+        }
+    }
+    Ok(())
+}
