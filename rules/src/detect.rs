@@ -205,7 +205,11 @@ fn decoded(command: &Command) -> Vec<String> {
         return Vec::new();
     }
     let mut seen = BTreeSet::new();
-    let lines = command.invocations.iter().filter(|invocation| invocation.decoded).map(|one| one.command_line());
+    let lines = command
+        .invocations
+        .iter()
+        .filter(|invocation| invocation.decoded)
+        .map(warden_session::Invocation::command_line);
     lines.filter(|line| seen.insert(line.clone())).take(MAX_DECODED).collect()
 }
 

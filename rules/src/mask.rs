@@ -6,6 +6,7 @@
 //! that issuers document. References (`$DB_PASSWORD`, `$(cat f)`, `file://…`, `<password>`) are no secrets and stay.
 
 mod argv;
+mod finding;
 mod format;
 mod lexer;
 mod name;
@@ -134,30 +135,7 @@ impl Masker {
         self.formats.find(text, &mut ranges);
         found.extend(ranges.into_iter().map(|range| (range.clone(), text.get(range).unwrap_or_default().to_owned())));
         stdin::configuration(text, found);
-        self.find_words(&Word::of(text), 0, found);
-    }
-
-    /// Secrets by place in the commands of a text, and of the texts quoted in it.
-    fn find_words(&self, source: &Word, depth: usize, found: &mut Vec<(Range<usize>, String)>) {
-        let pieces = lexer::pieces(&source.text);
-        let mut inside = Vec::new();
-        stdin::find(&source.text, &pieces, &mut inside);
-        for piece in &pieces {
-            let mut places = Vec::new();
-            argv::find(&piece.words, &mut places);
-            for (at, part) in places {
-                let Some(word) = piece.words.get(at) else { continue };
-                let secret = word.text.get(part.clone()).unwrap_or_default().to_owned();
-                inside.extend(word.source(&part).map(|range| (range, secret)));
-            }
-            let words = piece.words.iter().chain(&piece.here_strings);
-            for word in words.filter(|word| depth < MAX_DEPTH && is_text(&word.text)) {
-                let mut nested = Vec::new();
-                self.find_words(&Word::of(&word.text), depth + 1, &mut nested);
-                inside.extend(nested.into_iter().filter_map(|(range, secret)| Some((word.source(&range)?, secret))));
-            }
-        }
-        found.extend(inside.into_iter().filter_map(|(range, secret)| Some((source.source(&range)?, secret))));
+        find_words(&Word::of(text), 0, found);
     }
 
     fn replace(&self, text: &str, mut found: Vec<(Range<usize>, String)>) -> Masked {
@@ -187,7 +165,7 @@ impl Secrets<'_> {
 
     /// Adds the secrets of an argument vector.
     pub fn learn_argv(&mut self, argv: &[String]) {
-        for (at, range) in self.places(argv) {
+        for (at, range) in places(argv) {
             self.add(argv.get(at).and_then(|word| word.get(range)).unwrap_or_default().to_owned());
         }
     }
@@ -207,7 +185,7 @@ impl Secrets<'_> {
 
     /// An argument vector with its secrets masked.
     pub fn argv(&self, argv: &[String]) -> Vec<String> {
-        let places = self.places(argv);
+        let places = places(argv);
         let mask_word = |(at, word): (usize, &String)| {
             if self.values.contains(word) {
                 return self.masker.token(word);
@@ -236,13 +214,6 @@ impl Secrets<'_> {
             invocation.argv = self.argv(&invocation.argv);
         }
         masked
-    }
-
-    fn places(&self, argv: &[String]) -> Vec<argv::Place> {
-        let words: Vec<Word> = argv.iter().map(|word| Word::of(word)).collect();
-        let mut places = Vec::new();
-        argv::find(&words, &mut places);
-        places
     }
 
     /// Repetitions of what was learnt, where they stand apart; long ones anywhere.
@@ -277,6 +248,36 @@ impl Masked {
         }
         moved
     }
+}
+
+/// Secrets by place in the commands of a text, and of the texts quoted in it.
+fn find_words(source: &Word, depth: usize, found: &mut Vec<(Range<usize>, String)>) {
+    let pieces = lexer::pieces(&source.text);
+    let mut inside = Vec::new();
+    stdin::find(&source.text, &pieces, &mut inside);
+    for piece in &pieces {
+        let mut places = Vec::new();
+        argv::find(&piece.words, &mut places);
+        for (at, part) in places {
+            let Some(word) = piece.words.get(at) else { continue };
+            let secret = word.text.get(part.clone()).unwrap_or_default().to_owned();
+            inside.extend(word.source(&part).map(|range| (range, secret)));
+        }
+        let words = piece.words.iter().chain(&piece.here_strings);
+        for word in words.filter(|word| depth < MAX_DEPTH && is_text(&word.text)) {
+            let mut nested = Vec::new();
+            find_words(&Word::of(&word.text), depth + 1, &mut nested);
+            inside.extend(nested.into_iter().filter_map(|(range, secret)| Some((word.source(&range)?, secret))));
+        }
+    }
+    found.extend(inside.into_iter().filter_map(|(range, secret)| Some((source.source(&range)?, secret))));
+}
+
+fn places(argv: &[String]) -> Vec<argv::Place> {
+    let words: Vec<Word> = argv.iter().map(|word| Word::of(word)).collect();
+    let mut places = Vec::new();
+    argv::find(&words, &mut places);
+    places
 }
 
 /// Joins places that overlap: the longest secret stands for what it covers.

@@ -68,9 +68,8 @@ impl Shapes {
     }
 
     fn add(&mut self, segments: &[Segment]) {
-        let started = segments.iter().map(|segment| match segment.is_plain() {
-            true => Vec::new(),
-            false => parse(&segment.text, Dialect::Posix).invocations,
+        let started = segments.iter().map(|segment| {
+            if segment.is_plain() { Vec::new() } else { parse(&segment.text, Dialect::Posix).invocations }
         });
         let started: Vec<Vec<Invocation>> = started.collect();
         let of = |index: &usize| started.get(*index).into_iter().flatten();

@@ -154,7 +154,7 @@ impl Finder<'_> {
             "value" => self.stores_securely() || self.has(&["keyvault"]),
             "body" => self.runs("gh", at) && self.has(&["secret"]),
             "from-literal" => {
-                self.from_literal(at + 1, 0, found);
+                self.literal(at + 1, 0, found);
                 false
             }
             "header" => {
@@ -176,7 +176,7 @@ impl Finder<'_> {
             if let Some(value) = text.strip_prefix("--header=") {
                 self.header(at, text.len() - value.len(), found);
             } else if let Some(value) = text.strip_prefix("--from-literal=") {
-                self.from_literal(at, text.len() - value.len(), found);
+                self.literal(at, text.len() - value.len(), found);
             } else if let Some(value) = text.strip_prefix("--cookie=") {
                 self.cookie(at, text.len() - value.len(), found);
             } else if let Some(value) = text.strip_prefix("--value=").filter(|_| self.stores_securely()) {
@@ -230,9 +230,8 @@ impl Finder<'_> {
         let attached = letters.len() > place + 1;
         let (word, start) = if attached { (at, place + 2) } else { (at + 1, 0) };
         match letters.as_bytes().get(place) {
-            Some(b'u' | b'U') => self.after_colon(word, start, found),
+            Some(b'u' | b'U' | b'E') => self.after_colon(word, start, found),
             Some(b'a') if self.runs("httpie", at) => self.after_colon(word, start, found),
-            Some(b'E') => self.after_colon(word, start, found),
             Some(b'H') => self.header(word, start, found),
             Some(b'b') => self.cookie(word, start, found),
             _ => {}
@@ -261,7 +260,7 @@ impl Finder<'_> {
         }
     }
 
-    fn from_literal(&self, at: usize, start: usize, found: &mut Vec<Place>) {
+    fn literal(&self, at: usize, start: usize, found: &mut Vec<Place>) {
         self.after(at, start, '=', found);
     }
 
@@ -357,15 +356,13 @@ impl Finder<'_> {
                 nth(2).filter(|_| adds)
             }
             "ansible-vault" => nth(1).filter(|_| nth(0).is_some_and(|at| self.text(at) == "encrypt_string")),
-            "mkpasswd" => nth(0),
             "openssl" => nth(1).filter(|_| nth(0).is_some_and(|at| self.text(at) == "passwd")),
             "wpa_passphrase" => nth(1),
             "percent" => nth(1).filter(|_| nth(0).is_some_and(|at| self.text(at).starts_with("//"))),
             "impacket" => return plain.iter().take(1).for_each(|at| self.impacket(*at, found)),
             "db2" => self.texts.iter().position(|text| text.eq_ignore_ascii_case("using")).map(|at| at + 1),
             "dscl" => plain.last().copied().filter(|at| *at > 3 && self.has(&["-passwd"])),
-            "securestring" => nth(0),
-            "gh" => None,
+            "securestring" | "mkpasswd" => nth(0),
             _ => None,
         };
         if let Some(at) = secret {

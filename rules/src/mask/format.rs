@@ -98,25 +98,25 @@ const PATTERNS: [&str; 19] = [
     r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?P<s>.+?)(?:-----END|$)",
     r"(?s)Private-Lines: \d+(?P<s>.+?)(?:Private-MAC|$)",
     // URLs: the password of the userinfo, or a token alone in it.
-    r##"[A-Za-z][A-Za-z0-9+.\-]*://[^\s/:@'"?#]*:(?P<s>[^\s/'"]+)@"##,
-    r##"[A-Za-z][A-Za-z0-9+.\-]*://(?P<s>[^\s/:@'"?#]{12,})@"##,
+    r#"[A-Za-z][A-Za-z0-9+.\-]*://[^\s/:@'"?#]*:(?P<s>[^\s/'"]+)@"#,
+    r#"[A-Za-z][A-Za-z0-9+.\-]*://(?P<s>[^\s/:@'"?#]{12,})@"#,
     r"hooks\.slack\.com/(?:services|workflows)/(?P<s>[A-Za-z0-9/_\-]+)",
     r"(?:discord(?:app)?\.com/api/webhooks/\d+|api\.telegram\.org/bot\d+:?)[/:]?(?P<s>[A-Za-z0-9_\-]{16,})",
     r##"[?&](?:sig|signature|[Xx]-[Aa]mz-(?:[Ss]ignature|[Ss]ecurity-[Tt]oken)|X-Goog-Signature|auth|jwt|key|code)=(?P<s>[^&\s'"#]+)"##,
     r##"[?&](?P<n>[A-Za-z0-9_.\-]{1,64})=(?P<s>[^&\s'"#]+)"##,
     // Headers.
-    r##"(?i)\bauthorization["']?\s*[:=]\s*["']?(?:(?:basic|bearer|token|digest|negotiate|ntlm|apikey|splunk|aws4-hmac-sha256)\s+)(?P<s>[^"'\r\n]+)"##,
-    r##"(?i)\bauthorization["']?\s*:\s*["']?(?P<s>[^\s"']+)(?:["'\s]|$)"##,
-    r##"(?i)\bbearer\s+(?P<s>[A-Za-z0-9._~+/\-]{16,}=*)"##,
-    r##"(?i)\b(?:set-)?cookie:\s*(?P<s>[^"'\r\n]+)"##,
-    r##"(?i)\b(?P<n>(?:[a-z0-9]+-){1,4}(?:token|key|secret|password|auth))\s*:\s?(?P<s>[^\s"'{}\[\],/]{6,})"##,
+    r#"(?i)\bauthorization["']?\s*[:=]\s*["']?(?:(?:basic|bearer|token|digest|negotiate|ntlm|apikey|splunk|aws4-hmac-sha256)\s+)(?P<s>[^"'\r\n]+)"#,
+    r#"(?i)\bauthorization["']?\s*:\s*["']?(?P<s>[^\s"']+)(?:["'\s]|$)"#,
+    r"(?i)\bbearer\s+(?P<s>[A-Za-z0-9._~+/\-]{16,}=*)",
+    r#"(?i)\b(?:set-)?cookie:\s*(?P<s>[^"'\r\n]+)"#,
+    r#"(?i)\b(?P<n>(?:[a-z0-9]+-){1,4}(?:token|key|secret|password|auth))\s*:\s?(?P<s>[^\s"'{}\[\],/]{6,})"#,
     // JSON and its like, quotes perhaps escaped.
-    r##"\\?["'](?P<n>[A-Za-z0-9_.\-]{1,64})\\?["']\s*(?::|=>)\s*\\?"(?P<s>(?:[^"\\]|\\[^"])+)\\?""##,
-    r##"["'](?P<n>[A-Za-z0-9_.\-]{1,64})["']\s*(?::|=>)\s*'(?P<s>[^']+)'"##,
+    r#"\\?["'](?P<n>[A-Za-z0-9_.\-]{1,64})\\?["']\s*(?::|=>)\s*\\?"(?P<s>(?:[^"\\]|\\[^"])+)\\?""#,
+    r#"["'](?P<n>[A-Za-z0-9_.\-]{1,64})["']\s*(?::|=>)\s*'(?P<s>[^']+)'"#,
     // SQL.
-    r##"(?i)\b(?:identified\s+(?:with\s+\S+\s+)?by(?:\s+password)?|(?:user|role|login)\s+\S+\s+(?:with\s+)?(?:(?:superuser|login|createdb|encrypted)\s+)*password\s*=?|set\s+password(?:\s+for\s+\S+)?\s*=|password\s*\()\s*(?:password\s*\()?\s*N?\\?["'](?P<s>[^"'\\]+)"##,
+    r#"(?i)\b(?:identified\s+(?:with\s+\S+\s+)?by(?:\s+password)?|(?:user|role|login)\s+\S+\s+(?:with\s+)?(?:(?:superuser|login|createdb|encrypted)\s+)*password\s*=?|set\s+password(?:\s+for\s+\S+)?\s*=|password\s*\()\s*(?:password\s*\()?\s*N?\\?["'](?P<s>[^"'\\]+)"#,
     // netrc, and expect's answer to a password prompt.
-    r##"(?i)\b(?:machine|login)\s+\S+\s+(?:login\s+\S+\s+)?password\s+(?P<s>\S+?)(?:["'\s]|\\n|$)"##,
-    r##"(?i)assw[^\n]{0,80}?\bsend(?:\s+--)?\s+\\?["{](?P<s>[^"\\}]+)"##,
+    r#"(?i)\b(?:machine|login)\s+\S+\s+(?:login\s+\S+\s+)?password\s+(?P<s>\S+?)(?:["'\s]|\\n|$)"#,
+    r#"(?i)assw[^\n]{0,80}?\bsend(?:\s+--)?\s+\\?["{](?P<s>[^"\\}]+)"#,
     r"(?i)\bAccountKey=(?P<s>[A-Za-z0-9+/=]+)",
 ];

@@ -153,7 +153,7 @@ impl Lexer<'_> {
             Some('\n') => self.at += 2,
             // A Windows path or a mere sign.
             Some(c) if c.is_alphanumeric() && self.word.as_ref().is_none_or(|word| !word.text.starts_with('-')) => {
-                self.take(1)
+                self.take(1);
             }
             Some(c) => {
                 self.at += 1 + c.len_utf8();
