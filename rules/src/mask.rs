@@ -315,8 +315,8 @@ fn stands_apart(text: &str, range: &Range<usize>, length: usize) -> bool {
     let before = text.get(..range.start).unwrap_or_default().chars().next_back();
     let after = text.get(range.end..).unwrap_or_default().chars().next();
     let apart = |c: Option<char>| match length {
-        0..4 => c.is_none_or(|c| c.is_whitespace() || matches!(c, '\'' | '"' | '=')),
-        4..8 => c.is_none_or(|c| !c.is_alphanumeric()),
+        0..2 => c.is_none_or(|c| c.is_whitespace() || "'\"=:,;@/%".contains(c)),
+        2..8 => c.is_none_or(|c| !c.is_alphanumeric()),
         _ => true,
     };
     apart(before) && apart(after)

@@ -110,12 +110,12 @@ impl Finder<'_> {
         let end = body.find(['=', ':']).unwrap_or(body.len());
         let name = body.get(..end).unwrap_or_default().trim();
         let odd = |b: u8| !(b.is_ascii_alphanumeric() || b"-_. ".contains(&b));
-        if name.bytes().any(odd) || (text.starts_with("--") && body.starts_with("no-")) {
+        if name.bytes().any(odd) || body.starts_with("no-") {
             return;
         }
         let slash = text.starts_with('/');
         if end < body.len() {
-            let user = USER_FLAGS.contains(&name) && self.runs("http", at);
+            let user = USER_FLAGS.contains(&name) && (self.runs("http", at) || self.runs("etcd", at));
             let value = dashes + end + 1;
             if user {
                 self.after_colon(at, value, found);
@@ -140,11 +140,12 @@ impl Finder<'_> {
         let named = matches!(name, "secret" | "secrets") && self.runs("names", at);
         let kind = name::kind(name).filter(|_| !named)?;
         // `find -pass`, `ssh -key`: one dash and few letters is a cluster of short options.
-        (self.text(at).starts_with("--") || self.text(at).starts_with('/') || name.len() > 3).then_some(kind)
+        (self.text(at).starts_with("--") || self.text(at).starts_with('/') || name.len() > 3 || name == "pwd")
+            .then_some(kind)
     }
 
     fn long_of_tool(&self, name: &str, at: usize, found: &mut Vec<Place>) {
-        if USER_FLAGS.contains(&name) && self.runs("http", at) {
+        if USER_FLAGS.contains(&name) && (self.runs("http", at) || self.runs("etcd", at)) {
             self.after_colon(at + 1, 0, found);
         }
         if matches!(name, "user" | "User") && self.runs("percent", at) {
@@ -202,7 +203,9 @@ impl Finder<'_> {
             }
         }
         for flag in tool.separate {
-            if text == *flag {
+            let cluster = matches!(tool.family, "zip" | "useradd") && flag.len() == 2;
+            let letters = |text: &str| text.bytes().skip(1).all(|b| b.is_ascii_alphabetic());
+            if text == *flag || (cluster && letters(text) && text.ends_with(flag.trim_start_matches('-'))) {
                 self.add(at + 1, 0, Kind::Password, found);
             }
         }
@@ -298,11 +301,13 @@ impl Finder<'_> {
         let before = if at == 0 { "" } else { self.text(at - 1) };
         let first = self.text(0);
         let sets = matches!(first, "setx" | "setenv" | "set" | "SETX" | "Set") || tool::basename(first) == "setx.exe";
-        let set = (sets && at < 4) || matches!(before, "set" | "config" | "config:set" | "add" | "variables");
-        let asked = (self.runs("nmcli", at) || self.runs("mysqladmin", at)) && text == "password";
+        let set = (sets && at < 4)
+            || ["set", "config", "config:set", "add", "variables"].iter().any(|verb| before.eq_ignore_ascii_case(verb));
+        let asked = self.runs("nmcli", at) || (self.runs("mysqladmin", at) && text == "password");
+        let asked = asked || ["reset-", "set-", "change-", "add-"].iter().any(|verb| text.starts_with(verb));
         let git = self.runs("git", at) && self.has(&["config"]);
         if set || asked || git || text.contains(":_") {
-            self.add(at + 1, 0, kind, found);
+            self.add_next(at, kind, found);
         }
     }
 
@@ -327,7 +332,8 @@ impl Finder<'_> {
                 }
                 continue;
             }
-            let environment = before.len() == name.len() && name.bytes().all(|b| !b.is_ascii_lowercase());
+            let quoted = text.get(start..).is_some_and(|value| value.starts_with(['"', '\'']));
+            let environment = !quoted && before.len() == name.len() && name.bytes().all(|b| !b.is_ascii_lowercase());
             let len = if environment { after.len() - blanks } else { value_len(text.get(start..).unwrap_or_default()) };
             let quote = usize::from(len > 1 && text.get(start..).is_some_and(|value| value.starts_with(['"', '\''])));
             self.add_part(at, start + quote..start + len - quote, kind, found);
@@ -358,8 +364,34 @@ impl Finder<'_> {
             "ansible-vault" => nth(1).filter(|_| nth(0).is_some_and(|at| self.text(at) == "encrypt_string")),
             "openssl" => nth(1).filter(|_| nth(0).is_some_and(|at| self.text(at) == "passwd")),
             "wpa_passphrase" => nth(1),
-            "percent" => nth(1).filter(|_| nth(0).is_some_and(|at| self.text(at).starts_with("//"))),
+            "percent" => {
+                let share = nth(0).is_some_and(|at| self.text(at).starts_with("//"));
+                nth(1).filter(|_| share && tool::basename(self.text(*from)) == "smbclient")
+            }
+            "pulumi" => nth(3).filter(|_| self.has(&["--secret"])),
             "impacket" => return plain.iter().take(1).for_each(|at| self.impacket(*at, found)),
+            "redis" => {
+                let auth = plain.iter().position(|at| self.text(*at).eq_ignore_ascii_case("auth"));
+                plain.last().copied().filter(|_| auth.is_some_and(|auth| auth + 1 < plain.len()))
+            }
+            "vault" if self.has(&["unseal"]) => nth(2),
+            "iwconfig" => self.texts.iter().position(|text| *text == "key").map(|at| at + 1),
+            "cargo" | "snyk" => nth(1).filter(|_| nth(0).is_some_and(|at| matches!(self.text(at), "login" | "auth"))),
+            "poetry" => plain.last().copied().filter(|_| {
+                let name = nth(1).map(|at| self.text(at)).unwrap_or_default();
+                nth(2).is_some() && (name.starts_with("pypi-token.") || name.starts_with("http-basic."))
+            }),
+            "mc" if self.has(&["alias"]) && plain.len() > 5 => {
+                if let Some(at) = nth(4) {
+                    self.add(at, 0, Kind::Password, found);
+                }
+                nth(5)
+            }
+            "reg" => {
+                let value = self.texts.iter().position(|text| text.eq_ignore_ascii_case("/v"));
+                let named = value.is_some_and(|at| name::kind(self.text(at + 1)).is_some());
+                self.texts.iter().position(|text| text.eq_ignore_ascii_case("/d")).filter(|_| named).map(|at| at + 1)
+            }
             "db2" => self.texts.iter().position(|text| text.eq_ignore_ascii_case("using")).map(|at| at + 1),
             "dscl" => plain.last().copied().filter(|at| *at > 3 && self.has(&["-passwd"])),
             "securestring" | "mkpasswd" => nth(0),

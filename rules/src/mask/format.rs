@@ -93,7 +93,7 @@ const KEY_FORMATS: [&str; 34] = [
     r"\$(?:1|2[abxy]|5|6|7|y|gy|apr1|sha1|argon2(?:id|i|d))\$[A-Za-z0-9./,=+$\-]{8,}",
 ];
 
-const PATTERNS: [&str; 19] = [
+const PATTERNS: [&str; 21] = [
     // Private keys, whole or cut.
     r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?P<s>.+?)(?:-----END|$)",
     r"(?s)Private-Lines: \d+(?P<s>.+?)(?:Private-MAC|$)",
@@ -113,6 +113,9 @@ const PATTERNS: [&str; 19] = [
     // JSON and its like, quotes perhaps escaped.
     r#"\\?["'](?P<n>[A-Za-z0-9_.\-]{1,64})\\?["']\s*(?::|=>)\s*\\?"(?P<s>(?:[^"\\]|\\[^"])+)\\?""#,
     r#"["'](?P<n>[A-Za-z0-9_.\-]{1,64})["']\s*(?::|=>)\s*'(?P<s>[^']+)'"#,
+    // Calls: `SetEnvironmentVariable('X', 'y')`, `auth=('user', 'password')`.
+    r#"\(\s*\\?["'](?P<n>[A-Za-z0-9_.\-]{1,64})\\?["']\s*,\s*\\?["'](?P<s>[^"'\\]+)"#,
+    r#"\b(?:auth|basic_auth)\s*[=(]\s*\(?\s*\\?["'][^"']*["']\s*,\s*\\?["'](?P<s>[^"'\\]+)"#,
     // SQL.
     r#"(?i)\b(?:identified\s+(?:with\s+\S+\s+)?by(?:\s+password)?|(?:user|role|login)\s+\S+\s+(?:with\s+)?(?:(?:superuser|login|createdb|encrypted)\s+)*password\s*=?|set\s+password(?:\s+for\s+\S+)?\s*=|password\s*\()\s*(?:password\s*\()?\s*N?\\?["'](?P<s>[^"'\\]+)"#,
     // netrc, and expect's answer to a password prompt.

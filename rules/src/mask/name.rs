@@ -24,7 +24,7 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
     if NOT_SECRET.contains(&last) {
         return None;
     }
-    if PASSWORDS.iter().any(|word| last.ends_with(word)) || matches!(last, "pw" | "psw" | "passcode" | "otp") {
+    if PASSWORDS.iter().any(|word| last.ends_with(word)) || matches!(last, "pw" | "psk" | "psw" | "passcode" | "otp") {
         return Some(Kind::Password);
     }
     if KEYS.iter().any(|word| last.ends_with(word)) {
@@ -36,7 +36,10 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
             matches!(previous, "secret" | "password" | "connection") && (last != "data" || previous == "secret")
         }
         "code" => previous == "token",
-        "auth" => name.starts_with('_') || name.contains(":_"),
+        "auth" => {
+            let environment = name.contains('_') && !name.bytes().any(|b| b.is_ascii_lowercase());
+            name.starts_with('_') || name.contains(":_") || environment
+        }
         "authorization" | "cookie" | "cookies" | "sas" => true,
         "pat" => !before.is_empty(),
         _ => false,
@@ -48,7 +51,7 @@ const MAX_NAME: usize = 96;
 
 const PASSWORDS: [&str; 6] = ["password", "passwd", "passphrase", "pass", "pwd", "passwort"];
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "secret",
     "secrets",
     "token",
@@ -61,6 +64,7 @@ const KEYS: [&str; 12] = [
     "jwt",
     "bearer",
     "connectionstring",
+    "masterauth",
 ];
 
 const NOT_SECRET: [&str; 12] = [
@@ -79,7 +83,7 @@ const NOT_SECRET: [&str; 12] = [
 ];
 
 /// What may stand before `key` without making it a secret.
-const PUBLIC_KEYS: [&str; 26] = [
+const PUBLIC_KEYS: [&str; 46] = [
     "public",
     "pub",
     "primary",
@@ -106,6 +110,26 @@ const PUBLIC_KEYS: [&str; 26] = [
     "bucket",
     "policy",
     "unique",
+    "label",
+    "row",
+    "section",
+    "inner",
+    "map",
+    "dict",
+    "data",
+    "join",
+    "tag",
+    "field",
+    "column",
+    "config",
+    "locate",
+    "recv",
+    "list",
+    "search",
+    "export",
+    "import",
+    "edit",
+    "refresh",
 ];
 
 /// `dbMasterPassword`, `db-master.password` -> `db`, `master`, `password`.
@@ -176,7 +200,9 @@ fn is_blank(value: &str) -> bool {
 }
 
 fn is_location(value: &str) -> bool {
-    let path = value.starts_with(['/', '~']) || value.starts_with("./") || value.starts_with("../") || drive(value);
+    let lower = value.contains('/') && !value.bytes().any(|b| b.is_ascii_uppercase() || b"=+%$".contains(&b));
+    let path =
+        lower || value.starts_with(['/', '~']) || value.starts_with("./") || value.starts_with("../") || drive(value);
     let file =
         [".pem", ".key", ".json", ".txt", ".crt", ".cer", ".pub", ".jks", ".p12", ".pfx", ".yml", ".yaml", ".env"];
     (path && !value.ends_with('=') && !value.contains('+')) || file.iter().any(|end| value.ends_with(end))

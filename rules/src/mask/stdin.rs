@@ -66,7 +66,8 @@ fn reads(piece: &Piece) -> Option<Reads> {
         || (has(&["vault"]) && has(&["login", "-"]) && has(&["-"]))
         || (has(&["tee", "dd"]) && piece.words.iter().skip(1).any(|word| holds_secrets(&word.text)))
         || (has(&["gh", "wrangler", "pass", "fly", "flyctl"]) && has(&["secret", "secrets", "insert"]));
-    whole.then_some(Reads::Whole)
+    let named = has(&["read"]) && piece.words.iter().any(|word| kind(&word.text).is_some());
+    (whole || named).then_some(Reads::Whole)
 }
 
 /// A file whose name says that it holds a secret.
@@ -82,11 +83,14 @@ fn holds_secrets(path: &str) -> bool {
 /// Finds what the pieces feed to each other.
 pub(super) fn find(text: &str, pieces: &[Piece], found: &mut Vec<Found>) {
     for (n, piece) in pieces.iter().enumerate() {
-        let consumer = pieces.iter().skip(n).take_while(|piece| piece.piped).count();
-        let reader = pieces.get(n + 1..n + 1 + consumer).unwrap_or_default().iter().find_map(reads);
+        let from = n + group_end(pieces.get(n..).unwrap_or_default());
+        let consumers = pieces.iter().skip(from).take_while(|piece| piece.piped).count();
+        let reader = pieces.get(from + 1..from + 1 + consumers).unwrap_or_default().iter().find_map(reads);
         let stored = piece.targets.iter().any(|target| holds_secrets(&target.text)).then_some(Reads::Whole);
         if let Some(reads) = reader.or(stored) {
             printed(piece, reads, found);
+        } else if !piece.targets.is_empty() || has_tee(pieces.get(n + 1)) {
+            setting(piece, found);
         }
         if let Some(reads) = reads(piece) {
             for word in &piece.here_strings {
@@ -103,9 +107,36 @@ pub(super) fn find(text: &str, pieces: &[Piece], found: &mut Vec<Found>) {
     }
 }
 
+/// How many pieces on the pipe stands that takes the output of a group: `(a; b) | c`, `{ a; b; } | c`.
+fn group_end(pieces: &[Piece]) -> usize {
+    let closes =
+        |piece: &Piece| piece.piped && piece.words.first().is_none_or(|word| word.text == "}" || word.text == "done");
+    pieces.iter().take(MAX_GROUP).position(closes).unwrap_or(0)
+}
+
+/// Longest group whose output is followed, in commands.
+const MAX_GROUP: usize = 8;
+
 /// A here-document into a file of passwords is lines of pairs or of secrets.
 fn stored_body(piece: &Piece) -> Option<Reads> {
     piece.targets.iter().any(|target| basename(&target.text).contains("vault_pass")).then_some(Reads::Whole)
+}
+
+fn has_tee(piece: Option<&Piece>) -> bool {
+    piece.is_some_and(|piece| piece.words.iter().any(|word| word.text == "tee"))
+}
+
+/// `echo 'password: X' >> c.yml`: a line of configuration that is written to a file.
+fn setting(piece: &Piece, found: &mut Vec<Found>) {
+    for word in piece.words.iter().skip(1) {
+        let Some((name, value)) = word.text.split_once(": ") else { continue };
+        let secret = value.trim().trim_matches(['"', '\'']);
+        let from = word.text.len() - value.len() + value.find(secret).unwrap_or(0);
+        let Some(kind) = kind(name.trim()).filter(|_| !secret.contains(' ')) else { continue };
+        if is_secret(word, from, secret, kind) {
+            found.extend(word.source(&(from..from + secret.len())).map(|range| (range, secret.to_owned())));
+        }
+    }
 }
 
 /// The arguments of `echo` and `printf`.

@@ -98,6 +98,8 @@ const TOOLS: &[Tool] = &[
             "arangosh",
             "ssh-copy-id-pass",
             "snowsql",
+            "twine",
+            "rabbitmqadmin",
             "tabcmd",
         ],
         attached: &["-p"],
@@ -131,11 +133,7 @@ const TOOLS: &[Tool] = &[
         needs: &["login"],
         ..NONE
     },
-    Tool {
-        family: "names",
-        names: &["docker", "podman", "buildah", "nerdctl", "gcloud", "vault-env", "finch"],
-        ..NONE
-    },
+    Tool { family: "names", names: &["docker", "podman", "buildah", "nerdctl", "gcloud", "pulumi", "finch"], ..NONE },
     Tool {
         family: "ldap",
         names: &[
@@ -230,6 +228,13 @@ const TOOLS: &[Tool] = &[
         separate: &["-P"],
         ..NONE
     },
+    Tool { family: "pulumi", names: &["pulumi"], values: &["--stack", "-s", "--cwd", "-C"], ..NONE },
+    Tool { family: "iwconfig", names: &["iwconfig"], ..NONE },
+    Tool { family: "cargo", names: &["cargo"], ..NONE },
+    Tool { family: "snyk", names: &["snyk"], ..NONE },
+    Tool { family: "poetry", names: &["poetry"], ..NONE },
+    Tool { family: "mc", names: &["mc", "mcli"], ..NONE },
+    Tool { family: "reg", names: &["reg"], ..NONE },
     Tool { family: "net", names: &["net", "net1"], ..NONE },
     Tool { family: "sc", names: &["sc"], ..NONE },
     Tool { family: "schtasks", names: &["schtasks"], separate: &["/rp", "/p", "/RP", "/P"], ..NONE },
@@ -273,10 +278,10 @@ const TOOLS: &[Tool] = &[
     Tool { family: "mkpasswd", names: &["mkpasswd"], values: &["-m", "-S", "-R", "--method", "--salt"], ..NONE },
     Tool { family: "wpa_passphrase", names: &["wpa_passphrase"], ..NONE },
     Tool { family: "nmcli", names: &["nmcli"], ..NONE },
-    Tool { family: "lftp", names: &["lftp"], ..NONE },
+    Tool { family: "lftp", names: &["lftp", "open"], ..NONE },
     Tool { family: "jenkins", names: &["jenkins-cli", "java"], ..NONE },
     Tool { family: "git", names: &["git"], ..NONE },
-    Tool { family: "gh", names: &["gh"], separate: &["-b"], needs: &["secret"], ..NONE },
+    Tool { family: "gh", names: &["gh"], attached: &["-b"], separate: &["-b"], needs: &["secret"], ..NONE },
     Tool { family: "db2", names: &["db2"], ..NONE },
     Tool { family: "securestring", names: &["ConvertTo-SecureString"], ..NONE },
     Tool {
@@ -308,7 +313,8 @@ const TOOLS: &[Tool] = &[
 ];
 
 /// Words that may stand before a command of their own arguments.
-const STARTERS: [&str; 52] = [
+const STARTERS: [&str; 53] = [
+    "ProxyCommand",
     "sudo",
     "doas",
     "env",
@@ -365,7 +371,10 @@ const STARTERS: [&str; 52] = [
 
 /// The programs that a command's words start, each with its place.
 pub(super) fn of(texts: &[&str]) -> Vec<(usize, &'static Tool)> {
-    let first = texts.iter().position(|text| !text.contains('=') || text.contains('/')).unwrap_or(0);
+    // Assignments and a crontab line's times stand before the command.
+    let time = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b"*,-/".contains(&b));
+    let before = |text: &&str| (text.contains('=') && !text.contains('/')) || time(text);
+    let first = texts.iter().position(|text| !before(text)).unwrap_or(0);
     let starts = texts.get(first).is_some_and(|text| STARTERS.contains(&basename(text)));
     // A tool's name later in the words is its own argument, unless a wrapper or PowerShell's braces stand before.
     let places = if starts { first..texts.len() } else { first..(first + 3).min(texts.len()) };
