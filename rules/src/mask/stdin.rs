@@ -82,9 +82,11 @@ fn holds_secrets(path: &str) -> bool {
 
 /// Finds what the pieces feed to each other.
 pub(super) fn find(text: &str, pieces: &[Piece], found: &mut Vec<Found>) {
+    // Bodies are read once, however many here-documents claim them.
+    let mut read = 0;
     for (n, piece) in pieces.iter().enumerate() {
         let from = n + group_end(pieces.get(n..).unwrap_or_default());
-        let consumers = pieces.iter().skip(from).take_while(|piece| piece.piped).count();
+        let consumers = pieces.iter().skip(from).take(MAX_GROUP).take_while(|piece| piece.piped).count();
         let reader = pieces.get(from + 1..from + 1 + consumers).unwrap_or_default().iter().find_map(reads);
         let stored = piece.targets.iter().any(|target| holds_secrets(&target.text)).then_some(Reads::Whole);
         if let Some(reads) = reader.or(stored) {
@@ -98,10 +100,11 @@ pub(super) fn find(text: &str, pieces: &[Piece], found: &mut Vec<Found>) {
             }
         }
         if !piece.here_docs.is_empty() {
-            let line_end = pieces.iter().skip(n).find(|piece| piece.ends_line).map(|piece| piece.end);
+            let line = pieces.iter().skip(n).take(MAX_GROUP).find(|piece| piece.ends_line);
+            let line_end = line.map(|piece| piece.end).filter(|end| *end >= read);
             let reader = reads(piece).or(reader).or(stored_body(piece));
             if let (Some(start), Some(reads)) = (line_end, reader) {
-                body(text, start, &piece.here_docs, reads, found);
+                read = body(text, start, &piece.here_docs, reads, found);
             }
         }
     }
@@ -114,8 +117,8 @@ fn group_end(pieces: &[Piece]) -> usize {
     pieces.iter().take(MAX_GROUP).position(closes).unwrap_or(0)
 }
 
-/// Longest group whose output is followed, in commands.
-const MAX_GROUP: usize = 8;
+/// Longest group whose output is followed, and longest pipeline, in commands.
+const MAX_GROUP: usize = 16;
 
 /// A here-document into a file of passwords is lines of pairs or of secrets.
 fn stored_body(piece: &Piece) -> Option<Reads> {
@@ -171,12 +174,12 @@ fn add(word: &Word, start: usize, reads: Reads, found: &mut Vec<Found>) {
     }
 }
 
-fn body(text: &str, start: usize, delimiters: &[String], reads: Reads, found: &mut Vec<Found>) {
+fn body(text: &str, start: usize, delimiters: &[String], reads: Reads, found: &mut Vec<Found>) -> usize {
     let mut at = start;
     for line in text.get(start..).unwrap_or_default().split_inclusive('\n') {
         let trimmed = line.trim_end_matches(['\n', '\r']);
         if delimiters.iter().any(|delimiter| trimmed.trim_start_matches('\t') == delimiter) {
-            return;
+            return at;
         }
         let colon = trimmed.find(':').map_or(0, |colon| colon + 1);
         let from = if reads == Reads::Pairs { colon } else { 0 };
@@ -186,6 +189,7 @@ fn body(text: &str, start: usize, delimiters: &[String], reads: Reads, found: &m
         }
         at += line.len();
     }
+    at
 }
 
 /// `name: value` and `name = value` lines of configuration after the first line of a text.
