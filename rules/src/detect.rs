@@ -153,8 +153,7 @@ pub fn typed(line: &str, platform: Platform) -> Command {
 
 /// The rules that match a command, by their place in the set, each with the words of what it matched first.
 fn matches<'r>(set: &'r RuleSet, session: &Session, command: &Command) -> BTreeMap<usize, (Match<'r>, Vec<String>)> {
-    let place: BTreeMap<&str, usize> =
-        set.rules().iter().enumerate().map(|(at, rule)| (rule.id.as_str(), at)).collect();
+    let place: BTreeMap<&str, usize> = set.rules().iter().enumerate().map(|(at, rule)| (rule.id.as_str(), at)).collect();
     let own = [Logsource::new("aws", "command", "session-manager")];
     let process: Vec<Logsource> = match session.platform {
         Platform::Windows => ["process_creation", "ps_script"].map(|what| Logsource::new("windows", what, "")).to_vec(),
@@ -205,11 +204,7 @@ fn decoded(command: &Command) -> Vec<String> {
         return Vec::new();
     }
     let mut seen = BTreeSet::new();
-    let lines = command
-        .invocations
-        .iter()
-        .filter(|invocation| invocation.decoded)
-        .map(warden_session::Invocation::command_line);
+    let lines = command.invocations.iter().filter(|invocation| invocation.decoded).map(|one| one.command_line());
     lines.filter(|line| seen.insert(line.clone())).take(MAX_DECODED).collect()
 }
 

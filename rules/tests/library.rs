@@ -91,12 +91,7 @@ impl Tally {
     #[allow(clippy::cast_precision_loss, reason = "a percentage of some thousands")]
     fn print(&self, name: &str) {
         let percent = |part: usize| 100.0 * part as f64 / self.lines.max(1) as f64;
-        println!(
-            "{name}: {} lines, any {:.2} %, medium or higher {:.2} %",
-            self.lines,
-            percent(self.any),
-            percent(self.medium)
-        );
+        println!("{name}: {} lines, any {:.2} %, medium or higher {:.2} %", self.lines, percent(self.any), percent(self.medium));
         if env::var("WARDEN_SHOW").is_ok_and(|show| name.contains(&show)) {
             self.wrong.iter().for_each(|line| println!("    {line}"));
             println!("    {:?}", self.rules);
@@ -147,7 +142,8 @@ fn tells_attacks_from_ordinary_work_in_recorded_sessions() {
 fn corpus(data: &Path, name: &str, platform: Platform, keep: impl Fn(&Value) -> bool) -> Vec<Line> {
     let text = fs::read_to_string(data.join("public/corpora").join(name)).unwrap();
     let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let mut lines: Vec<String> = rows.filter(keep).map(|row| row["cmd"].as_str().unwrap().to_owned()).collect();
+    let mut lines: Vec<String> =
+        rows.filter(keep).map(|row| row["cmd"].as_str().unwrap().to_owned()).collect();
     lines.sort();
     lines.dedup();
     lines.into_iter().map(|text| Line { text, platform }).collect()

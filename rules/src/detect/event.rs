@@ -10,9 +10,8 @@ use crate::event::Event;
 
 /// Programs that leave their place to another one: rules of `service: session-manager` are tried on what they start.
 const TRANSPARENT: [&str; 27] = [
-    "sudo", "doas", "env", "nohup", "nice", "ionice", "timeout", "stdbuf", "time", "command", "builtin", "exec",
-    "setsid", "busybox", "toybox", "eval", "su", "sh", "bash", "dash", "zsh", "ksh", "ash", "fish", "xargs", "noglob",
-    "watch",
+    "sudo", "doas", "env", "nohup", "nice", "ionice", "timeout", "stdbuf", "time", "command", "builtin", "exec", "setsid",
+    "busybox", "toybox", "eval", "su", "sh", "bash", "dash", "zsh", "ksh", "ash", "fish", "xargs", "noglob", "watch",
 ];
 /// Most invocations of one command that get events: what follows is padding, or a loop unrolled.
 const MAX_INVOCATIONS: usize = 1024;
@@ -91,13 +90,7 @@ impl<'a> Maker<'a> {
 
     /// The events of an invocation: one with the raw line, one with the normalised line if that differs. Without a
     /// shape it is a transparent wrapper.
-    fn forms(
-        self,
-        invocation: &Invocation,
-        shape: Option<&Shape>,
-        folder: Option<&str>,
-        events: &mut Vec<Prepared<'a>>,
-    ) {
+    fn forms(self, invocation: &Invocation, shape: Option<&Shape>, folder: Option<&str>, events: &mut Vec<Prepared<'a>>) {
         let mut event = self.base();
         let program = invocation.argv.first().map_or("", String::as_str);
         event.push("Image", image(program, self.windows));
@@ -170,13 +163,7 @@ impl<'a> Maker<'a> {
     }
 }
 
-fn push_shape(
-    event: &mut Event<'_>,
-    shape: &Shape,
-    folder: Option<&str>,
-    invocation: Option<&Invocation>,
-    windows: bool,
-) {
+fn push_shape(event: &mut Event<'_>, shape: &Shape, folder: Option<&str>, invocation: Option<&Invocation>, windows: bool) {
     for file in writes(invocation, &shape.redirects, folder) {
         event.push("Writes", file);
     }

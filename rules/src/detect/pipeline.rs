@@ -68,8 +68,9 @@ impl Shapes {
     }
 
     fn add(&mut self, segments: &[Segment]) {
-        let started = segments.iter().map(|segment| {
-            if segment.is_plain() { Vec::new() } else { parse(&segment.text, Dialect::Posix).invocations }
+        let started = segments.iter().map(|segment| match segment.is_plain() {
+            true => Vec::new(),
+            false => parse(&segment.text, Dialect::Posix).invocations,
         });
         let started: Vec<Vec<Invocation>> = started.collect();
         let of = |index: &usize| started.get(*index).into_iter().flatten();
@@ -77,13 +78,7 @@ impl Shapes {
             let name = |invocation: &Invocation| invocation.argv.first().cloned().unwrap_or_default();
             let shape = Shape {
                 pipes_to: segment.readers.iter().flat_map(of).map(name).take(MAX_VALUES).collect(),
-                piped_from: segment
-                    .writers
-                    .iter()
-                    .flat_map(of)
-                    .map(Invocation::command_line)
-                    .take(MAX_VALUES)
-                    .collect(),
+                piped_from: segment.writers.iter().flat_map(of).map(Invocation::command_line).take(MAX_VALUES).collect(),
                 redirects: segment.redirects.iter().take(MAX_VALUES).cloned().collect(),
             };
             if shape == Shape::default() {

@@ -29,10 +29,7 @@ const PROGRAMS: &[(&[&str], Target)] = &[
     (&["cp", "mv", "install", "ln"], Target::Options(&["-t", "--target-directory"])),
     (&["dd", "dcfldd", "dc3dd"], Target::OutputFile),
     (&["sed", "gsed", "perl", "ruby"], Target::InPlace),
-    (
-        &["curl", "fetch", "aria2c", "axel", "gcc", "cc", "sort", "gpg", "openssl", "jq", "yq", "base64"],
-        Target::Options(&["-o", "--output", "-out"]),
-    ),
+    (&["curl", "fetch", "aria2c", "axel", "gcc", "cc", "sort", "gpg", "openssl", "jq", "yq", "base64"], Target::Options(&["-o", "--output", "-out"])),
     (&["wget"], Target::Options(&["-O", "--output-document", "-o", "--output-file", "-a", "--append-output"])),
     (&["unzip"], Target::Options(&["-d"])),
     (&["crudini", "augtool"], Target::Rest),
@@ -69,7 +66,7 @@ fn operands<'a>(target: Target, arguments: &'a [String], paths: &mut Vec<&'a str
     match target {
         Target::Each => paths.extend(plain()),
         Target::Rest => paths.extend(plain().skip(1)),
-        Target::Last => paths.extend(plain().next_back().filter(|_| plain().count() > 1)),
+        Target::Last => paths.extend(plain().last().filter(|_| plain().count() > 1)),
         Target::OutputFile => paths.extend(arguments.iter().filter_map(|word| word.strip_prefix("of="))),
         Target::Options(names) => paths.extend(names.iter().flat_map(|name| option_values(name, arguments))),
         Target::InPlace if arguments.iter().any(|word| edits_in_place(word)) => {

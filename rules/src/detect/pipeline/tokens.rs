@@ -149,9 +149,7 @@ impl<'t> Lexer<'t> {
                     self.at += escaped.len_utf8().min(self.rest().len());
                     word.extend(Some(escaped).filter(|c| !matches!(c, '\n' | '\0')));
                 }
-                '$' | '<' | '>' if rest.get(1..).is_some_and(|rest| rest.starts_with('(')) => {
-                    self.substitution(&mut word);
-                }
+                '$' | '<' | '>' if rest.get(1..).is_some_and(|rest| rest.starts_with('(')) => self.substitution(&mut word),
                 '`' => self.backticks(&mut word),
                 ' ' | '\t' | '\n' | '\r' | ';' | '&' | '|' | '(' | ')' | '<' | '>' => break,
                 _ => {
