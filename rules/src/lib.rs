@@ -7,6 +7,7 @@
 //! regular expressions.
 #![deny(clippy::indexing_slicing, clippy::panic)]
 
+mod attack;
 mod cidr;
 mod compile;
 mod condition;
@@ -19,12 +20,15 @@ pub mod finding;
 mod fold;
 mod glob;
 pub mod library;
+pub mod mask;
 mod modifier;
+pub mod ocsf;
 mod pattern;
 mod prefilter;
 mod regex;
 mod required;
 pub mod rule;
+pub mod sarif;
 pub mod set;
 mod suggest;
 mod witness;

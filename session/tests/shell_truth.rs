@@ -2,6 +2,8 @@
 //!
 //! Skipped without `WARDEN_DATA`, the folder that holds `made/`.
 
+#![allow(clippy::print_stdout, reason = "the measurement is the result")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -5,6 +5,8 @@ use super::syntax::Part;
 
 /// Most words that one word's braces make.
 const MAX_WORDS: usize = 256;
+/// Most bytes that one word's braces make, about.
+const MAX_BYTES: usize = 256 * 1024;
 
 /// All words that the braces of one word make, left to right.
 pub(super) fn expand(parts: &[Part], budget: &mut Budget) -> Vec<Vec<Part>> {
@@ -17,11 +19,12 @@ pub(super) fn expand(parts: &[Part], budget: &mut Budget) -> Vec<Vec<Part>> {
     let mut open = vec![parts.to_vec()];
     while let Some(word) = open.pop() {
         let size: usize = word.len() + word.iter().map(text_len).sum::<usize>();
-        let room = done.len() + open.len() < MAX_WORDS && budget.spend(size);
+        let words = done.len() + open.len();
+        let room = words < MAX_WORDS && size * words < MAX_BYTES && budget.spend(size);
         budget.cut |= !room;
         match first(&word).filter(|_| room) {
             Some(mut alternatives) => {
-                alternatives.truncate(MAX_WORDS);
+                alternatives.truncate((MAX_BYTES / size.max(1)).clamp(1, MAX_WORDS));
                 open.extend(alternatives.into_iter().rev());
             }
             None => done.push(word),
