@@ -54,6 +54,13 @@ fn unverified(bencher: Bencher<'_, '_>, size: usize) {
     bencher.counter(counter).with_inputs(|| message.clone()).bench_local_values(|message| decode_unverified(message));
 }
 
+/// Encoding makes one message, which shows that allocations are counted.
+#[divan::bench(args = SIZES)]
+fn encode(bencher: Bencher<'_, '_>, size: usize) {
+    let frame = decode(message(size)).map(|decoded| decoded.frame);
+    bencher.counter(BytesCount::new(size)).bench_local(|| black_box(&frame).as_ref().map(Frame::encode));
+}
+
 #[cfg(feature = "peer")]
 #[divan::bench(args = SIZES)]
 fn peer_verified(bencher: Bencher<'_, '_>, size: usize) {

@@ -78,11 +78,14 @@ pub fn decode_unverified(message: Bytes) -> Result<Decoded, DecodeError> {
 
 /// One function for both, so that a frame is built once.
 #[inline]
-fn read<const VERIFY: bool>(message: Bytes) -> Result<Decoded, DecodeError> {
-    // A copy on the stack, so that the message itself can become the payload without touching its reference count.
-    let header = *message.first_chunk::<PAYLOAD_OFFSET>().ok_or_else(|| truncated(message.len()))?;
-    let start = payload_in(&header, message.len())?;
-    let mut decoded = Decoded { frame: split(&header, start, message), deviations: Deviations::default() };
+fn read<const VERIFY: bool>(mut message: Bytes) -> Result<Decoded, DecodeError> {
+    let length = message.len();
+    let fields = Fields::read(message.first_chunk().ok_or_else(|| truncated(length))?);
+    let start = payload_in(fields.header_length, length)?;
+    let extension = if start > PAYLOAD_OFFSET { message.slice(PAYLOAD_OFFSET..start) } else { Bytes::new() };
+    // The message itself becomes the payload, so that its reference count is not touched.
+    message.advance(start);
+    let mut decoded = Decoded { frame: fields.with(extension, message), deviations: Deviations::default() };
     form(&decoded.frame, &mut decoded.deviations);
     if VERIFY {
         digest(&decoded.frame, &mut decoded.deviations);
@@ -90,11 +93,10 @@ fn read<const VERIFY: bool>(message: Bytes) -> Result<Decoded, DecodeError> {
     Ok(decoded)
 }
 
-fn payload_in(header: &[u8; PAYLOAD_OFFSET], length: usize) -> Result<usize, DecodeError> {
+fn payload_in(header_length: u32, length: usize) -> Result<usize, DecodeError> {
     if length > MAX_MESSAGE_LENGTH {
         return Err(DecodeError::TooLong { length });
     }
-    let header_length = u32::from_be_bytes(Reader { rest: header }.take());
     let start = payload_start(header_length);
     if start > length {
         return Err(DecodeError::PayloadBeyondEnd { header_length, start, length });
@@ -102,25 +104,54 @@ fn payload_in(header: &[u8; PAYLOAD_OFFSET], length: usize) -> Result<usize, Dec
     Ok(start)
 }
 
-#[inline]
-fn split(header: &[u8; PAYLOAD_OFFSET], start: usize, mut message: Bytes) -> Frame {
-    let mut reader = Reader { rest: header };
-    Frame {
-        header_length: u32::from_be_bytes(reader.take()),
-        message_type: MessageType::from_wire(reader.take()),
-        schema_version: u32::from_be_bytes(reader.take()),
-        created_date: u64::from_be_bytes(reader.take()),
-        sequence_number: i64::from_be_bytes(reader.take()),
-        flags: Flags(u64::from_be_bytes(reader.take())),
-        message_id: MessageId::from_wire(reader.take()),
-        payload_digest: Sha256(reader.take()),
-        payload_type: PayloadType(u32::from_be_bytes(reader.take())),
-        payload_length: u32::from_be_bytes(reader.take()),
-        extension: if start > PAYLOAD_OFFSET { message.slice(PAYLOAD_OFFSET..start) } else { Bytes::new() },
-        payload: {
-            message.advance(start);
-            message
-        },
+/// The fixed fields, taken out of the message while it is only borrowed.
+struct Fields {
+    header_length: u32,
+    message_type: MessageType,
+    schema_version: u32,
+    created_date: u64,
+    sequence_number: i64,
+    flags: Flags,
+    message_id: MessageId,
+    payload_digest: Sha256,
+    payload_type: PayloadType,
+    payload_length: u32,
+}
+
+impl Fields {
+    #[inline]
+    fn read(header: &[u8; PAYLOAD_OFFSET]) -> Self {
+        let mut reader = Reader { rest: header };
+        Self {
+            header_length: u32::from_be_bytes(reader.take()),
+            message_type: MessageType::from_wire(reader.take()),
+            schema_version: u32::from_be_bytes(reader.take()),
+            created_date: u64::from_be_bytes(reader.take()),
+            sequence_number: i64::from_be_bytes(reader.take()),
+            flags: Flags(u64::from_be_bytes(reader.take())),
+            message_id: MessageId::from_wire(reader.take()),
+            payload_digest: Sha256(reader.take()),
+            payload_type: PayloadType(u32::from_be_bytes(reader.take())),
+            payload_length: u32::from_be_bytes(reader.take()),
+        }
+    }
+
+    #[inline]
+    fn with(self, extension: Bytes, payload: Bytes) -> Frame {
+        Frame {
+            header_length: self.header_length,
+            message_type: self.message_type,
+            schema_version: self.schema_version,
+            created_date: self.created_date,
+            sequence_number: self.sequence_number,
+            flags: self.flags,
+            message_id: self.message_id,
+            payload_digest: self.payload_digest,
+            payload_type: self.payload_type,
+            payload_length: self.payload_length,
+            extension,
+            payload,
+        }
     }
 }
 
