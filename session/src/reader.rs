@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::api_call::{ApiCall, ApiCallReader, Found};
 use crate::command::extract::Extractor;
 use crate::command::{Command, Confidence, Origin};
+use crate::join::fill;
 use crate::log_stream::LogStreamReader;
 use crate::session::{Platform, Session};
 use crate::shell::{Dialect, parse};
@@ -182,7 +183,12 @@ impl Streams {
     /// A record names its session: it becomes the current one. Before any output, a second name only adds to the first.
     fn identify(&mut self, session: &Session, sink: &mut ItemSink<'_>) {
         if let Some(at) = self.open.iter().position(|stream| stream.session.id == session.id) {
-            let stream = self.open.remove(at);
+            let mut stream = self.open.remove(at);
+            let mut known = Session::clone(&stream.session);
+            fill(&mut known, session);
+            if known != *stream.session {
+                stream.session = Arc::new(known);
+            }
             self.open.push(stream);
             return;
         }

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufWriter, Write};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use serde_json::json;
 use warden_rules::detect::{CallContext, Detector};
 use warden_rules::finding::{Finding, Source};
-use warden_rules::{Level, RuleSet};
+use warden_rules::mask::Masker;
+use warden_rules::{Level, RuleSet, ocsf, sarif};
 use warden_session::timeline::Deviation;
 use warden_session::{ApiCall, Item, SessionId};
 
@@ -65,6 +68,7 @@ pub(crate) fn run(args: &Scan, paint: Paint) -> anyhow::Result<Exit> {
         targets: targets.as_ref(),
         calls: EventIds::default(),
         least: args.min_level.into(),
+        masker: Masker::new(&mask_key()),
     };
     let mut summary = Summary { inputs: found.inputs.len(), unreadable: found.unreadable, ..Summary::default() };
     let mut printer = Printer::new(args.format, paint, &rules);
@@ -84,6 +88,14 @@ pub(crate) fn run(args: &Scan, paint: Paint) -> anyhow::Result<Exit> {
     Ok(summary.exit())
 }
 
+/// A key for the digests of masked secrets: equal secrets of one run look equal, and nobody can try passwords on them later.
+fn mask_key() -> [u8; 16] {
+    let halves = [0, 1].map(|half| RandomState::new().hash_one(half).to_be_bytes());
+    let mut key = [0; 16];
+    key.iter_mut().zip(halves.as_flattened()).for_each(|(byte, random)| *byte = *random);
+    key
+}
+
 fn targets(args: &Scan) -> anyhow::Result<Option<BTreeSet<String>>> {
     let Some(path) = &args.targets else { return Ok(None) };
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
@@ -98,6 +110,7 @@ struct Job<'a> {
     targets: Option<&'a BTreeSet<String>>,
     calls: EventIds,
     least: Level,
+    masker: Masker,
 }
 
 impl Job<'_> {
@@ -113,12 +126,12 @@ impl Job<'_> {
             Item::Command(session, command) => {
                 outcome.commands += 1;
                 let session = completed.session(&session);
-                outcome.keep(detector.command_findings(&session, &source, &command), self.least);
+                self.keep(&mut outcome.findings, detector.command_findings(&session, &source, &command));
             }
             Item::ApiCall(call) => {
                 repeated = !self.calls.is_new(&call);
                 if !repeated {
-                    outcome.keep(detector.api_call_findings(&source, &call, &self.context(&call)), self.least);
+                    self.keep(&mut outcome.findings, detector.api_call_findings(&source, &call, &self.context(&call)));
                 }
             }
             Item::Deviation(offset, deviation) => outcome.wholeness.note(offset, deviation),
@@ -131,15 +144,17 @@ impl Job<'_> {
         outcome
     }
 
+    /// Keeps what is to be reported, its secrets masked.
+    fn keep(&self, kept: &mut Vec<Finding>, findings: Vec<Finding>) {
+        for mut finding in findings.into_iter().filter(|finding| finding.level() >= self.least) {
+            self.masker.finding(&mut finding);
+            kept.push(finding);
+        }
+    }
+
     fn context(&self, call: &ApiCall) -> CallContext {
         let listed = |targets: &BTreeSet<String>| call.targets.iter().any(|target| targets.contains(target));
         CallContext { session_owner: self.known.owner(call), target_in_list: self.targets.map(listed) }
-    }
-}
-
-impl Outcome {
-    fn keep(&mut self, findings: Vec<Finding>, least: Level) {
-        self.findings.extend(findings.into_iter().filter(|finding| finding.level() >= least));
     }
 }
 
@@ -171,6 +186,7 @@ struct Printer<'a> {
     paint: Paint,
     rules: &'a RuleSet,
     out: BufWriter<io::StdoutLock<'static>>,
+    begun: Timestamp,
     kept: Vec<Finding>,
     text: text::Report,
 }
@@ -182,6 +198,7 @@ impl<'a> Printer<'a> {
             paint,
             rules,
             out: BufWriter::new(io::stdout().lock()),
+            begun: Timestamp::now(),
             kept: Vec::new(),
             text: text::Report::default(),
         }
@@ -197,7 +214,7 @@ impl<'a> Printer<'a> {
             }
             ScanFormat::Ocsf => {
                 for finding in &outcome.findings {
-                    writeln!(self.out, "{}", finding.to_json())?;
+                    writeln!(self.out, "{}", ocsf::detection_finding(finding, self.begun))?;
                 }
             }
             ScanFormat::Sarif => self.kept.extend_from_slice(&outcome.findings),
@@ -212,7 +229,7 @@ impl<'a> Printer<'a> {
             }
             ScanFormat::Json => writeln!(self.out, "{}", summary_json(summary))?,
             ScanFormat::Ocsf => {}
-            ScanFormat::Sarif => writeln!(self.out, "{}", self.kept.len())?,
+            ScanFormat::Sarif => writeln!(self.out, "{}", sarif::log(&self.kept))?,
         }
         self.out.flush()
     }
