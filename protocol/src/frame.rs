@@ -112,7 +112,7 @@ impl Frame {
 
     /// The message as on the wire.
     ///
-    /// For every frame that [`decode`] returns, however it deviates, these are the bytes that were decoded. For a frame
+    /// For every frame that [`decode()`] returns, however it deviates, these are the bytes that were decoded. For a frame
     /// put together by hand the fields are written as they are, consistent or not.
     pub fn encode(&self) -> Bytes {
         let mut message = BytesMut::with_capacity(PAYLOAD_OFFSET + self.extension.len() + self.payload.len());

@@ -276,7 +276,7 @@ fn a_folder_without_permission_is_said() {
     let folder = folder(&[("a.log", TRANSCRIPT.as_bytes())]);
     let locked = folder.path().join("locked");
     fs::create_dir(&locked).unwrap();
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
     let forbidden = fs::read_dir(&locked).is_err();
     let run = warden(&["commands", &folder.path().display().to_string()]);
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o700)).unwrap();

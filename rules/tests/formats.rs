@@ -1,4 +1,5 @@
 //! Findings in the formats of others.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
 

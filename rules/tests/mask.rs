@@ -351,11 +351,11 @@ fn no_secret_is_left() {
     for (line, secrets) in SECRET.iter().map(|(line, secrets)| (*line, secrets.to_vec())).chain(more) {
         let whole = command(line);
         let known = masker.secrets_of(&whole);
-        let masked = known.command(&whole);
+        let shown = known.command(&whole);
         let joined = whole.invocations.iter().map(|i| known.mask(&i.command_line()).text);
-        let argv = masked.invocations.iter().map(|i| i.argv.join(" "));
+        let argv = shown.invocations.iter().map(|i| i.argv.join(" "));
         let alone = masker.mask(line).into_owned();
-        let outputs: Vec<String> = [masked.text.clone(), alone].into_iter().chain(joined).chain(argv).collect();
+        let outputs: Vec<String> = [shown.text.clone(), alone].into_iter().chain(joined).chain(argv).collect();
         for secret in secrets {
             for output in outputs.iter().filter(|output| leaks_in(output, secret)) {
                 leaks.push(format!("{secret} in: {output}"));

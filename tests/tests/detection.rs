@@ -31,8 +31,12 @@ fn attacks_give_findings_and_harmless_commands_do_not() {
     let raised = |judged: &&&Judged| judged.found.iter().any(|(level, _)| *level >= Level::Medium);
     let vain: Vec<&&Judged> = benign.iter().filter(raised).collect();
     if std::env::var_os("WARDEN_MISSES").is_some() {
-        missed.iter().for_each(|judged| println!("missed  {:?}", judged.line));
-        vain.iter().for_each(|judged| println!("in vain {:?} {:?}", judged.line, judged.found));
+        for judged in &missed {
+            println!("missed  {:?}", judged.line);
+        }
+        for judged in &vain {
+            println!("in vain {:?} {:?}", judged.line, judged.found);
+        }
     }
     println!("attacks found: {} of {}", attacks.len() - missed.len(), attacks.len());
     println!("harmless commands with a finding of medium or higher: {} of {}", vain.len(), benign.len());

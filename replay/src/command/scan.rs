@@ -225,7 +225,7 @@ impl<'a> Printer<'a> {
     fn finish(mut self, summary: &Summary) -> io::Result<()> {
         match self.format {
             ScanFormat::Text => {
-                self.text.print_summary(&mut self.out, summary, self.rules.rules().len(), self.paint)?
+                self.text.print_summary(&mut self.out, summary, self.rules.rules().len(), self.paint)?;
             }
             ScanFormat::Json => writeln!(self.out, "{}", summary_json(summary))?,
             ScanFormat::Ocsf => {}

@@ -28,7 +28,7 @@ const INNER: [&str; 21] = [
 /// What stands around one invocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// Programs that read its output, directly or further down the pipeline: argv[0] of each.
+    /// Programs that read its output, directly or further down the pipeline: `argv[0]` of each.
     pub(super) pipes_to: Vec<String>,
     /// Normalised command lines whose output it reads.
     pub(super) piped_from: Vec<String>,
