@@ -361,8 +361,8 @@ fn no_secret_is_left() {
                 leaks.push(format!("{secret} in: {output}"));
             }
         }
-        if !masked.text.contains("[masked ") {
-            leaks.push(format!("nothing masked in: {}", masked.text));
+        if !shown.text.contains("[masked ") {
+            leaks.push(format!("nothing masked in: {}", shown.text));
         }
     }
     assert_eq!(leaks, Vec::<String>::new(), "{}", leaks.join("\n"));
