@@ -41,6 +41,17 @@ pub(crate) fn load_all(paths: &[PathBuf]) -> anyhow::Result<Loaded> {
     Ok(RuleSet::load(files))
 }
 
+/// Loads the good rules of these paths, or the shipped library; the set, and how many errors went to stderr.
+///
+/// # Errors
+/// A path that cannot be read, or holds no rule files.
+pub(crate) fn load_good(paths: &[PathBuf]) -> anyhow::Result<(RuleSet, usize)> {
+    let loaded = load_all(paths)?;
+    say(&loaded);
+    let errors = loaded.errors.len();
+    Ok((loaded.set, errors))
+}
+
 /// Says all errors and warnings on stderr.
 pub(crate) fn say(loaded: &Loaded) {
     for error in loaded.errors.iter().chain(&loaded.warnings) {

@@ -113,9 +113,10 @@ impl LogsourceFields {
     }
 }
 
+/// Matches events with the good rules; what is wrong with the others is said and shows in the exit code.
 fn match_events(rules: &[PathBuf], events: &Path, stats: bool) -> anyhow::Result<Exit> {
     let begun = Instant::now();
-    let set = ruleset::load(rules)?;
+    let (set, errors) = ruleset::load_good(rules)?;
     let load = begun.elapsed();
     let begun = Instant::now();
     let mut count = 0_u64;
@@ -144,7 +145,7 @@ fn match_events(rules: &[PathBuf], events: &Path, stats: bool) -> anyhow::Result
             "rules: {rules} load_ms: {load} events: {count} seconds: {seconds:.3} events_per_second: {rate:.0}"
         ));
     }
-    Ok(Exit::Unreadable.when(bad > 0))
+    Ok(Exit::Unreadable.when(bad > 0 || errors > 0))
 }
 
 fn write_matches(out: &mut impl Write, set: &RuleSet, line: &Line, n: u64) -> io::Result<()> {

@@ -37,6 +37,7 @@ pub(crate) struct Extractor {
     at: Option<Timestamp>,
     prompts: Prompts,
     unresolved: Vec<Line>,
+    opener: Option<Line>,
     draft: Option<Draft>,
     history: History,
     license: License,
@@ -61,8 +62,9 @@ struct Line {
     at: Option<Timestamp>,
 }
 
-/// Lines kept while no prompt is known.
+/// Commands kept while no prompt is known, and lines of them.
 const MAX_UNRESOLVED: usize = 3;
+const MAX_UNRESOLVED_LINES: usize = 32;
 /// Rows kept that look like commands of an unexplained shell.
 const MAX_SUSPECTS: usize = 64;
 
@@ -77,6 +79,7 @@ impl Extractor {
             at: None,
             prompts: Prompts::default(),
             unresolved: Vec::new(),
+            opener: None,
             draft: None,
             history: History::default(),
             license: License { shell: true, ..License::default() },
@@ -219,8 +222,9 @@ impl Extractor {
             let blank = line.lines.iter().all(|text| text.trim().is_empty());
             if reading.entered && !blank && !self.fills_screen() {
                 self.unresolved.push(line);
+                self.license = License::default();
             }
-            if self.unresolved.len() >= MAX_UNRESOLVED {
+            if self.has_enough_unresolved() {
                 self.resolve(sink);
             }
             return;
@@ -320,6 +324,9 @@ impl Extractor {
         match found {
             Some(_) if reading.cancelled => self.cancel(),
             Some(found) => {
+                if self.is_known(&line, &found) {
+                    self.opener = None;
+                }
                 self.resolve(sink);
                 self.accept(&line, &found, false, sink);
                 self.pasting = true;
@@ -328,7 +335,7 @@ impl Extractor {
                 let found = Found::shell(0, 0, Confidence::Medium);
                 self.accept(&line, &found, false, sink);
             }
-            None => self.output_row(&line),
+            None => self.opening_row(line, sink),
         }
     }
 

@@ -196,7 +196,7 @@ fn terminators(line: &str) -> impl Iterator<Item = (&str, char, usize)> {
 }
 
 /// Signs that end prompts; U+FFFD is what the agent's cleaning leaves of those beyond ASCII.
-const SIGNS: &[char] = &['\u{fffd}', '$', '#', '%', '>', '❯', '➜', 'λ', '»', '›', '▶', '⟩', '❱', '➤', '→', '⇒'];
+pub(crate) const SIGNS: &[char] = &['\u{fffd}', '$', '#', '%', '>', '❯', '➜', 'λ', '»', '›', '⟩', '❱', '➤'];
 /// Signs tried in one line.
 const MAX_TERMINATORS: usize = 3;
 

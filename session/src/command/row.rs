@@ -1,5 +1,6 @@
 //! One row of output, or one stretch of editing that covers several, on its way to becoming a line of text.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::terminal::{climbs, lay_out, width_from_climb, width_from_wraps};
@@ -117,6 +118,7 @@ impl Row {
         // A record that did not come from a terminal has bare line ends.
         let bare = self.editing.is_none() && bytes.ends_with(b"\n") && !bytes.ends_with(b"\r\n");
         let bytes = bytes.strip_suffix(b"\n").filter(|_| bare).unwrap_or(bytes);
+        let bytes = &*erasing(bytes);
         let edited = self.bytes.get(self.editing.unwrap_or(0)..).unwrap_or_default();
         let shown = width_from_wraps(edited);
         let width = shown.or_else(|| width_from_climb(bytes, known).filter(|_| climbs(bytes)));
@@ -143,6 +145,22 @@ impl Row {
 
 /// Longest output without a line end that is kept before a prompt.
 const MAX_BEFORE: usize = 4096;
+
+/// The kernel's own line editing rubs a character out with a blank, which would stay as if it had been typed.
+fn erasing(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const RUBBED: &[u8] = b"\x08 \x08";
+    if memchr::memmem::find(bytes, RUBBED).is_none() {
+        return Cow::Borrowed(bytes);
+    }
+    let (mut out, mut rest) = (Vec::with_capacity(bytes.len() * 2), bytes);
+    while let Some(at) = memchr::memmem::find(rest, RUBBED) {
+        out.extend_from_slice(rest.get(..at).unwrap_or_default());
+        out.extend_from_slice(b"\x08\x1b[X");
+        rest = rest.get(at + RUBBED.len()..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    Cow::Owned(out)
+}
 
 fn last_line(bytes: &[u8], width: Option<u16>) -> String {
     lay_out(bytes, width).lines.pop().unwrap_or_default()

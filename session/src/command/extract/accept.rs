@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::find::Found;
-use super::{Extractor, Line, MAX_SUSPECTS, Sink};
+use super::{Extractor, Line, MAX_SUSPECTS, MAX_UNRESOLVED, MAX_UNRESOLVED_LINES, Sink};
 use crate::command::draft::{Draft, License};
-use crate::command::prompt::{PromptKind, stock_end};
+use crate::command::prompt::{PromptKind, SIGNS, continuation_end, stock_end};
 use crate::command::{Confidence, Mark};
 use crate::shell::Parsed;
 
@@ -135,20 +135,69 @@ impl Extractor {
         self.n += 1;
     }
 
-    /// Decides about lines that came before any prompt was known: what they share at their beginning is the prompt.
-    pub(super) fn resolve(&mut self, sink: &mut Sink<'_>) {
-        let unresolved = std::mem::take(&mut self.unresolved);
-        let lasts: Vec<&str> = unresolved.iter().filter_map(|line| line.lines.last().map(String::as_str)).collect();
-        let shared = shared_prompt(&lasts);
-        if !unresolved.is_empty() && shared.is_empty() {
-            self.prompts.learn_empty();
+    /// A row that is no command as far as is known. The first row of a session is one, behind a prompt of whatever shape: the
+    /// next row that begins like it shows what the prompt is.
+    pub(super) fn opening_row(&mut self, line: Line, sink: &mut Sink<'_>) {
+        let text = line.lines.last().map_or("", String::as_str);
+        let shared = match &self.opener {
+            Some(opener) => shared_prompt(&[opener.lines.last().map_or("", String::as_str), text]).len(),
+            None => 0,
+        };
+        if shared == 0 {
+            self.output_row(&line);
+            if self.opener.is_none() && self.prompts.is_empty() && self.unresolved.is_empty() && !is_blank(&line) {
+                self.opener = Some(line);
+            }
+            return;
         }
-        let shared = shared.len();
-        for line in unresolved {
+        for line in self.opener.take().into_iter().chain([line]) {
             let found = Found::shell(line.lines.len().saturating_sub(1), shared, Confidence::Medium);
             self.accept(&line, &found, false, sink);
         }
+        self.pasting = true;
     }
+
+    /// Whether a prompt that was found had been shown before.
+    pub(super) fn is_known(&self, line: &Line, found: &Found) -> bool {
+        let prompt = line.lines.get(found.line).and_then(|text| text.get(..found.end));
+        prompt.is_some_and(|prompt| self.prompts.known_at_start(prompt).is_some_and(|(end, _)| end == prompt.len()))
+    }
+
+    /// Whether enough lines came before any prompt was known for what they share to be the prompt.
+    pub(super) fn has_enough_unresolved(&self) -> bool {
+        let whole = self.unresolved.iter().filter(|line| !continues(line)).count();
+        whole >= MAX_UNRESOLVED || self.unresolved.len() >= MAX_UNRESOLVED_LINES
+    }
+
+    /// Decides about lines that came before any prompt was known: what they share at their beginning is the prompt.
+    pub(super) fn resolve(&mut self, sink: &mut Sink<'_>) {
+        let unresolved = std::mem::take(&mut self.unresolved);
+        let lasts = unresolved.iter().filter(|line| !continues(line)).filter_map(|line| line.lines.last());
+        let shared = shared_prompt(&lasts.map(String::as_str).collect::<Vec<_>>());
+        if !unresolved.is_empty() && shared.is_empty() {
+            self.prompts.learn_empty();
+        }
+        for line in unresolved {
+            let (last, text) = (line.lines.len().saturating_sub(1), line.lines.last().map_or("", String::as_str));
+            let wants = self.draft.as_ref().is_some_and(|draft| draft.wants.is_some());
+            let found = match continuation_end(text).filter(|_| wants) {
+                Some(end) => Found { kind: PromptKind::Continuation, ..Found::shell(last, end, Confidence::High) },
+                None => {
+                    Found::shell(last, if text.starts_with(&shared) { shared.len() } else { 0 }, Confidence::Medium)
+                }
+            };
+            self.accept(&line, &found, false, sink);
+        }
+    }
+}
+
+fn is_blank(line: &Line) -> bool {
+    line.lines.iter().all(|text| text.trim().is_empty())
+}
+
+/// Whether a line stands behind a request for the rest of a command.
+fn continues(line: &Line) -> bool {
+    line.lines.last().is_some_and(|text| continuation_end(text).is_some())
 }
 
 fn draft(line: &Line, text: String, prompt: String, found: &Found) -> Draft {
@@ -176,7 +225,7 @@ fn without_repeated_prompt<'a>(text: &'a str, prompt: &str) -> &'a str {
     text
 }
 
-/// What several lines share at their beginning, up to the last blank, if it ends in a sign as prompts do.
+/// What several lines share at their beginning, if it could be a prompt.
 fn shared_prompt(lines: &[&str]) -> String {
     let Some((first, rest)) = lines.split_first().filter(|(_, rest)| !rest.is_empty()) else { return String::new() };
     let common = |a: &str, b: &str| {
@@ -184,8 +233,21 @@ fn shared_prompt(lines: &[&str]) -> String {
     };
     let len = rest.iter().map(|line| common(first, line)).min().unwrap_or(0);
     let shared = first.get(..len).unwrap_or_default();
-    let end = shared.rfind(' ').map_or(0, |at| at + 1);
-    let prompt = shared.get(..end).unwrap_or_default();
-    let signed = prompt.trim_end().chars().next_back().is_some_and(|c| !c.is_alphanumeric() && !"'\"-/.".contains(c));
+    let prompt = shared.get(..prompt_boundary(shared)).unwrap_or_default();
+    let signed = prompt.chars().any(|c| !c.is_alphanumeric() && !" '\"-_/.".contains(c));
     if signed { prompt.to_owned() } else { String::new() }
+}
+
+/// Where a prompt may end in what several lines share: behind the last sign with a blank, else the last blank, else the
+/// last sign.
+fn prompt_boundary(shared: &str) -> usize {
+    let behind = |at: Option<(usize, char)>| at.map(|(at, c)| at + c.len_utf8());
+    let sign = |c: char| c.is_ascii_punctuation() || SIGNS.contains(&c);
+    let pairs = shared.char_indices().zip(shared.chars().skip(1));
+    let signed =
+        pairs.filter(|((_, c), next)| sign(*c) && *next == ' ').last().map(|((at, c), _)| at + c.len_utf8() + 1);
+    signed
+        .or_else(|| behind(shared.char_indices().rfind(|(_, c)| *c == ' ')))
+        .or_else(|| behind(shared.char_indices().rfind(|(_, c)| sign(*c))))
+        .unwrap_or(0)
 }

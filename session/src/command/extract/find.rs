@@ -88,7 +88,8 @@ impl Extractor {
             (self.rows_count() || !self.prompts.all_edited()).then_some((end, PromptKind::Shell, exact))
         };
         let opened = || {
-            let opened = self.license.shell || self.prompts.is_empty() || self.in_multiplexer();
+            let opened =
+                self.license.shell || self.in_multiplexer() || (self.prompts.is_empty() && self.unresolved.is_empty());
             stock_end(text).filter(|_| opened).map(|end| (end, PromptKind::Shell, exact.min(Confidence::Medium)))
         };
         self.known_row(text)
