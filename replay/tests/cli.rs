@@ -274,7 +274,10 @@ fn matching_goes_on_with_the_good_rules() {
     let broken = GOOD_RULE.replace("condition: path", "condition: pth").replace("0001", "0003");
     let rules = folder(&[("a.yml", GOOD_RULE.as_bytes()), ("c.yml", broken.as_bytes())]);
     let events = r#"{"event":{"CommandLine":"cat /etc/shadow"}}"#;
-    let run = warden_fed(&["rules", "match", "--rules", &rules.path().display().to_string(), "--events", "-"], events.as_bytes());
+    let run = warden_fed(
+        &["rules", "match", "--rules", &rules.path().display().to_string(), "--events", "-"],
+        events.as_bytes(),
+    );
     assert_eq!((run.code, run.lines()[0]["match"].as_array().unwrap().len()), (2, 1));
     assert!(run.err.contains("c.yml:8:"), "{}", run.err);
 }

@@ -7,19 +7,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
 use warden_session::{Item, Kind, Reader};
+use warden_tests::{ground_truth, recorded_sessions};
 
 #[test]
 fn transcripts_give_the_commands_that_ran() {
-    let Some(sessions) = sessions() else { return };
+    let Some(sessions) = recorded_sessions() else { return };
     let score = table("transcript.log", &sessions, |dir| read(&dir.join("transcript.log"), Kind::Transcript));
     assert!(score.recall() >= 0.93 && score.precision() >= 0.93, "{score:?}");
 }
 
 #[test]
 fn legacy_transcripts_give_the_commands_that_ran() {
-    let Some(sessions) = sessions() else { return };
+    let Some(sessions) = recorded_sessions() else { return };
     let legacy: Vec<PathBuf> = sessions.into_iter().filter(|dir| dir.join("transcript-legacy.log").exists()).collect();
     let score =
         table("transcript-legacy.log", &legacy, |dir| read(&dir.join("transcript-legacy.log"), Kind::Transcript));
@@ -29,7 +29,7 @@ fn legacy_transcripts_give_the_commands_that_ran() {
 /// Uploaded at the end of a session, log events hold the transcript itself.
 #[test]
 fn uploaded_log_streams_give_the_commands_that_ran() {
-    let Some(sessions) = sessions() else { return };
+    let Some(sessions) = recorded_sessions() else { return };
     let score =
         table("cloudwatch-upload.jsonl", &sessions, |dir| read(&dir.join("cloudwatch-upload.jsonl"), Kind::LogStream));
     assert!(score.recall() >= 0.93 && score.precision() >= 0.93, "{score:?}");
@@ -38,7 +38,7 @@ fn uploaded_log_streams_give_the_commands_that_ran() {
 /// Streamed lines have lost cursor motion, erasures and the line editor's marks: as far as the format allows.
 #[test]
 fn streamed_lines_give_most_commands() {
-    let Some(sessions) = sessions() else { return };
+    let Some(sessions) = recorded_sessions() else { return };
     let score =
         table("cloudwatch-stream.jsonl", &sessions, |dir| read(&dir.join("cloudwatch-stream.jsonl"), Kind::LogStream));
     assert!(score.recall() >= 0.70 && score.precision() >= 0.75, "{score:?}");
@@ -64,18 +64,6 @@ impl Score {
 #[allow(clippy::cast_precision_loss, reason = "a few thousand lines")]
 fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
-}
-
-fn sessions() -> Option<Vec<PathBuf>> {
-    let Some(data) = std::env::var_os("WARDEN_DATA") else {
-        println!("skipped: WARDEN_DATA names no folder with made/transcripts");
-        return None;
-    };
-    let root = Path::new(&data).join("made/transcripts");
-    let mut dirs: Vec<PathBuf> =
-        fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|dir| dir.is_dir()).collect();
-    dirs.sort();
-    Some(dirs)
 }
 
 fn table(title: &str, sessions: &[PathBuf], read: impl Fn(&Path) -> Vec<String>) -> Score {
@@ -104,7 +92,7 @@ fn table(title: &str, sessions: &[PathBuf], read: impl Fn(&Path) -> Vec<String>)
 }
 
 fn truth(dir: &Path) -> Vec<String> {
-    let truth: Value = serde_json::from_slice(&fs::read(dir.join("truth.json")).unwrap()).unwrap();
+    let truth = ground_truth(dir);
     truth["commands"].as_array().unwrap().iter().map(|command| normal(command["line"].as_str().unwrap())).collect()
 }
 

@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 use warden_rules::detect::Detector;
 use warden_rules::finding::{Finding, Source};
 use warden_rules::{Level, RuleSet, library};
 use warden_session::{Item, Kind, Reader};
+use warden_tests::{ground_truth, recorded_sessions};
 
 /// A command that ran, and what was found in it.
 struct Judged {
@@ -23,7 +24,7 @@ struct Judged {
 
 #[test]
 fn attacks_give_findings_and_harmless_commands_do_not() {
-    let Some(sessions) = sessions() else { return };
+    let Some(sessions) = recorded_sessions() else { return };
     let rules = library::load().set;
     let judged: Vec<Judged> = sessions.iter().flat_map(|dir| judge(&rules, dir)).collect();
     let (attacks, benign): (Vec<&Judged>, Vec<&Judged>) = judged.iter().partition(|judged| judged.attack);
@@ -47,11 +48,11 @@ fn attacks_give_findings_and_harmless_commands_do_not() {
 /// What was typed without an echo stands in no record, so it must stand in no output either.
 #[test]
 fn typed_secrets_appear_nowhere() {
-    let Some(sessions) = sessions() else { return };
+    let Some(sessions) = recorded_sessions() else { return };
     let rules = library::load().set;
     let mut secrets = 0;
     for dir in sessions {
-        let truth = truth(&dir);
+        let truth = ground_truth(&dir);
         let typed: Vec<&str> =
             truth["secrets_typed"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         secrets += typed.len();
@@ -78,22 +79,6 @@ const RECORDS: &[(&str, Kind)] = &[
     ("cloudwatch-upload.jsonl", Kind::LogStream),
 ];
 
-fn sessions() -> Option<Vec<PathBuf>> {
-    let Some(data) = std::env::var_os("WARDEN_DATA") else {
-        println!("skipped: WARDEN_DATA names no folder with made/transcripts");
-        return None;
-    };
-    let root = Path::new(&data).join("made/transcripts");
-    let mut dirs: Vec<PathBuf> =
-        fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|dir| dir.is_dir()).collect();
-    dirs.sort();
-    Some(dirs)
-}
-
-fn truth(dir: &Path) -> Value {
-    serde_json::from_slice(&fs::read(dir.join("truth.json")).unwrap()).unwrap()
-}
-
 fn judge(rules: &RuleSet, dir: &Path) -> Vec<Judged> {
     let (_, findings) = scan(rules, &fs::read(dir.join("transcript.log")).unwrap(), Kind::Transcript);
     let mut by_text: BTreeMap<String, Vec<(Level, String)>> = BTreeMap::new();
@@ -101,7 +86,7 @@ fn judge(rules: &RuleSet, dir: &Path) -> Vec<Judged> {
         let text = normal(&finding.command.as_ref().unwrap().text);
         by_text.entry(text).or_default().push((finding.level(), finding.rule.title.clone()));
     }
-    let truth = truth(dir);
+    let truth = ground_truth(dir);
     let shown = truth["commands"]
         .as_array()
         .unwrap()
