@@ -101,18 +101,23 @@ impl Extractor {
             .or_else(|| self.find_behind_output(text))
     }
 
-    pub(super) fn known_row(&self, text: &str) -> Option<(usize, PromptKind, Confidence)> {
+    fn known_row(&self, text: &str) -> Option<(usize, PromptKind, Confidence)> {
         let (end, kind) = self.prompts.known_at_start(text)?;
-        (self.rows_count() || !self.prompts.is_edited(text.get(..end)?)).then_some((end, kind, self.confidence()))
+        let (prompt, typed) = text.split_at_checked(end)?;
+        // `# ` is root's prompt in dash, and begins most comments of most files.
+        if prompt.trim() == "#" {
+            return may_be_command(typed).then_some((end, kind, Confidence::Low));
+        }
+        (self.rows_count() || !self.prompts.is_edited(prompt)).then_some((end, kind, self.confidence()))
     }
 
     /// Whether prompts that a line editor marks may stand in unmarked rows too.
-    pub(super) fn rows_count(&self) -> bool {
+    fn rows_count(&self) -> bool {
         self.fidelity != Fidelity::Exact || self.license.unbracketed || self.in_multiplexer()
     }
 
     /// A prompt behind output that had no line end, if the command just run did not print the prompt itself.
-    pub(super) fn find_behind_output(&self, text: &str) -> Option<Found> {
+    fn find_behind_output(&self, text: &str) -> Option<Found> {
         let draft = self.draft.as_ref().filter(|_| self.rows_since == 0)?;
         let (begin, end) = self.prompts.known_inside(text)?;
         let prompt = text.get(begin..end)?;
@@ -126,6 +131,14 @@ impl Extractor {
             Fidelity::Cleaned | Fidelity::Rendered => Confidence::Medium,
         }
     }
+}
+
+/// Whether text begins as commands do and sentences do not.
+fn may_be_command(text: &str) -> bool {
+    let word = text.trim_start().split(' ').next().unwrap_or_default();
+    let begins = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "./~_($[{!\"'\\:<>&".contains(c);
+    let sentence = word.ends_with([':', ',']) || text.trim_end().ends_with('.') && text.trim() != ".";
+    !sentence && (word.contains('=') || word.chars().next().is_none_or(begins))
 }
 
 /// `word> `: a shape that shells and interpreters share.
