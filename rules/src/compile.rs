@@ -126,7 +126,7 @@ fn regex(text: &str, plan: &Plan, span: Span, report: &mut Report<'_>) -> Option
         Some(Place::End) => format!(r"(?:{translated})\z"),
         _ => translated,
     };
-    match regex::build(&anchored, plan.flags) {
+    match regex::LazyRegex::new(&anchored, plan.flags) {
         Ok(regex) => {
             let literals = required::literals(&anchored, plan.flags);
             Some(Pattern::Regex(Box::new(RegexPattern { regex, literals })))

@@ -1,10 +1,9 @@
 //! The literals that a regular expression's matches must hold, so that it need not run where none is.
 
-use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, ClassUnicodeRange, Hir, HirKind};
 
 use crate::fold::fold_char;
-use crate::regex::Flags;
+use crate::regex::{Flags, parse};
 use crate::witness::cost_of_length;
 
 /// Most literals of one regular expression, of which one must be there.
@@ -12,13 +11,7 @@ const MAX_LITERALS: usize = 32;
 
 /// Folded literals of which the folded text of every match holds one; `None` if there are none worth looking for.
 pub(crate) fn literals(pattern: &str, flags: Flags) -> Option<Vec<String>> {
-    let hir = ParserBuilder::new()
-        .case_insensitive(flags.ignore_case)
-        .multi_line(flags.multi_line)
-        .dot_matches_new_line(flags.dot_all)
-        .build()
-        .parse(pattern)
-        .ok()?;
+    let hir = parse(pattern, flags)?;
     // The parser bounds the nesting (250 levels) and with it this recursion.
     required(&hir).filter(|found| !found.is_empty() && found.len() <= MAX_LITERALS)
 }
