@@ -32,11 +32,11 @@ pub(crate) struct LazyRegex {
 }
 
 impl LazyRegex {
-    /// Checks a translated pattern; the error is the compiler's last line. What could be too large is compiled now, so that
+    /// Checks a translated pattern, given with its [syntax](parse); the error is the compiler's last line. What could be too large is compiled now, so that
     /// every pattern that is accepted here compiles later.
-    pub(crate) fn new(pattern: &str, flags: Flags) -> Result<Self, String> {
+    pub(crate) fn new(pattern: &str, flags: Flags, syntax: Option<&Hir>) -> Result<Self, String> {
         let compiled = OnceLock::new();
-        if parse(pattern, flags).is_none_or(|hir| size(&hir) > SURELY_SMALL) {
+        if syntax.is_none_or(|hir| size(hir) > SURELY_SMALL) {
             let regex = build(pattern, flags)?;
             compiled.get_or_init(|| Some(regex));
         }
@@ -65,8 +65,8 @@ pub(crate) fn parse(pattern: &str, flags: Flags) -> Option<Hir> {
     builder.build().parse(pattern).ok()
 }
 
-/// States that surely fit into [`REGEX_SIZE_LIMIT`]: a state takes less than 200 bytes.
-const SURELY_SMALL: u64 = 20_000;
+/// States that surely fit into [`REGEX_SIZE_LIMIT`]: a state takes less than 100 bytes.
+const SURELY_SMALL: u64 = 100_000;
 
 /// States that an expression may compile to, counted high: a range of characters takes up to eight.
 fn size(hir: &Hir) -> u64 {
@@ -196,14 +196,14 @@ mod tests {
 
     #[test]
     fn what_may_be_too_large_is_compiled_at_once() {
+        let lazy = |pattern| LazyRegex::new(pattern, Flags::default(), parse(pattern, Flags::default()).as_ref());
         for (pattern, at_once) in [(r"a\s+b", false), (r"\w{3}", false), (r"(\w{50}){50}", true), (r"x{0,1000}", false)]
         {
-            let regex = LazyRegex::new(pattern, Flags::default());
-            assert_eq!(regex.map_or(true, |regex| regex.compiled.get().is_some()), at_once, "{pattern}");
+            assert_eq!(lazy(pattern).map_or(true, |regex| regex.compiled.get().is_some()), at_once, "{pattern}");
         }
-        assert!(LazyRegex::new(r"((\w{50}){50}){50}", Flags::default()).is_err_and(|error| error.contains("larger")));
-        assert!(LazyRegex::new("a(", Flags::default()).is_err());
-        assert_eq!(LazyRegex::new("b+", Flags::default()).unwrap().find("abbc"), Some((1, 3)));
+        assert!(lazy(r"((\w{50}){50}){50}").is_err_and(|error| error.contains("larger")));
+        assert!(lazy("a(").is_err());
+        assert_eq!(lazy("b+").unwrap().find("abbc"), Some((1, 3)));
     }
 
     #[test]
