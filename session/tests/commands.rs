@@ -162,6 +162,18 @@ fn tricks_against_the_watcher_are_marked() {
 }
 
 #[test]
+fn the_agents_own_profile_line_is_marked() {
+    for session in [
+        "cd ~; exec bash\r\nsh-4.2$ cd ~; exec bash\r\n[u@h ~]$ id\r\n".to_owned(),
+        format!("cd ~; exec bash\r\n{}{}", marked("sh-5.2$ ", "cd ~; exec bash", ""), marked("[u@h ~]$ ", "id", "")),
+    ] {
+        let commands = commands(session.as_bytes());
+        assert_eq!(texts(&commands), ["cd ~; exec bash", "id"]);
+        assert!(commands[0].marks.contains(&Mark::Profile) && !commands[1].marks.contains(&Mark::Profile));
+    }
+}
+
+#[test]
 fn a_string_without_an_end_hides_no_line_behind_it() {
     let output = b"sh-4.2$ cat /etc/shadow\x1b]0;\r\nsh-4.2$ ls\r\n";
     assert_eq!(texts(&commands(output)), ["cat /etc/shadow", "ls"]);

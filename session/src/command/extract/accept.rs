@@ -117,6 +117,10 @@ impl Extractor {
         }
         self.flush(sink);
         let mut draft = draft(line, text.to_owned(), prompt.to_owned(), found);
+        if self.opener.take_if(|opener| opener.lines.last().is_some_and(|row| row.trim() == text.trim())).is_some() {
+            // The agent wrote it before the shell printed a prompt, so the terminal echoed it once already.
+            draft.marks.insert(Mark::Profile);
+        }
         draft.examine(self.platform);
         if found.kind != PromptKind::Repl {
             self.license = License::of(&draft.text, &draft.parsed.invocations);
