@@ -126,9 +126,10 @@ fn regex(text: &str, plan: &Plan, span: Span, report: &mut Report<'_>) -> Option
         Some(Place::End) => format!(r"(?:{translated})\z"),
         _ => translated,
     };
-    match regex::build(&anchored, plan.flags) {
+    let syntax = regex::parse(&anchored, plan.flags);
+    match regex::LazyRegex::new(&anchored, plan.flags, syntax.as_ref()) {
         Ok(regex) => {
-            let literals = required::literals(&anchored, plan.flags);
+            let literals = syntax.as_ref().and_then(required::literals);
             Some(Pattern::Regex(Box::new(RegexPattern { regex, literals })))
         }
         Err(detail) => {

@@ -1,12 +1,12 @@
 //! One value of a detection item, ready to be matched.
 
 use jiff::civil::DateTime;
-use regex::Regex;
 
 use crate::cidr::Cidr;
 use crate::event::{FieldId, Slot, View};
 use crate::fold::{fold, raw_offset};
 use crate::glob::{Place, TextPattern};
+use crate::regex::LazyRegex;
 
 /// What a value of an event is compared with.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub(crate) enum Pattern {
 /// A regular expression.
 #[derive(Clone, Debug)]
 pub(crate) struct RegexPattern {
-    pub(crate) regex: Regex,
+    pub(crate) regex: LazyRegex,
     /// Folded literals of which a match holds one, if there are any.
     pub(crate) literals: Option<Vec<String>>,
 }
@@ -103,7 +103,7 @@ impl Pattern {
         match self {
             Self::Text(pattern) => span(pattern, value),
             Self::Forms(forms) => forms.iter().find_map(|form| span(form, value)),
-            Self::Regex(pattern) => pattern.regex.find(value.text()?).map(|found| (found.start(), found.end())),
+            Self::Regex(pattern) => pattern.regex.find(value.text()?),
             _ => None,
         }
     }

@@ -1,6 +1,10 @@
 //! Regular expressions of rules: PCRE's subset that Sigma allows, compiled with linear-time matching.
 
+use std::sync::OnceLock;
+
 use regex::{Regex, RegexBuilder};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Largest compiled regular expression, in bytes.
 pub const REGEX_SIZE_LIMIT: usize = 10 << 20;
@@ -18,8 +22,72 @@ pub(crate) struct Flags {
     pub(crate) dot_all: bool,
 }
 
+/// A regular expression that is checked at once and compiled when a text first needs it: most rules' never are, and a
+/// thousand rules' take longer to compile than a file takes to read.
+#[derive(Clone, Debug)]
+pub(crate) struct LazyRegex {
+    pattern: String,
+    flags: Flags,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl LazyRegex {
+    /// Checks a translated pattern, given with its [syntax](parse); the error is the compiler's last line. What could be too large is compiled now, so that
+    /// every pattern that is accepted here compiles later.
+    pub(crate) fn new(pattern: &str, flags: Flags, syntax: Option<&Hir>) -> Result<Self, String> {
+        let compiled = OnceLock::new();
+        if syntax.is_none_or(|hir| size(hir) > SURELY_SMALL) {
+            let regex = build(pattern, flags)?;
+            compiled.get_or_init(|| Some(regex));
+        }
+        Ok(Self { pattern: pattern.to_owned(), flags, compiled })
+    }
+
+    /// Whether the text has a match.
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        self.regex().is_some_and(|regex| regex.is_match(text))
+    }
+
+    /// The bytes of the first match.
+    pub(crate) fn find(&self, text: &str) -> Option<(usize, usize)> {
+        self.regex()?.find(text).map(|found| (found.start(), found.end()))
+    }
+
+    fn regex(&self) -> Option<&Regex> {
+        self.compiled.get_or_init(|| build(&self.pattern, self.flags).ok()).as_ref()
+    }
+}
+
+/// A pattern's syntax, if it has no error.
+pub(crate) fn parse(pattern: &str, flags: Flags) -> Option<Hir> {
+    let mut builder = ParserBuilder::new();
+    builder.case_insensitive(flags.ignore_case).multi_line(flags.multi_line).dot_matches_new_line(flags.dot_all);
+    builder.build().parse(pattern).ok()
+}
+
+/// States that surely fit into [`REGEX_SIZE_LIMIT`]: a state takes less than 100 bytes.
+const SURELY_SMALL: u64 = 100_000;
+
+/// States that an expression may compile to, counted high: a range of characters takes up to eight.
+fn size(hir: &Hir) -> u64 {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(Class::Unicode(class)) => 8 * class.ranges().len() as u64,
+        HirKind::Class(Class::Bytes(class)) => class.ranges().len() as u64,
+        HirKind::Capture(capture) => size(&capture.sub).saturating_add(2),
+        HirKind::Repetition(repetition) => {
+            let times = u64::from(repetition.max.unwrap_or(repetition.min.saturating_add(1)).max(1));
+            size(&repetition.sub).saturating_add(2).saturating_mul(times)
+        }
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().map(size).fold(1, |sum, size| sum.saturating_add(size).saturating_add(1))
+        }
+    }
+}
+
 /// Compiles a translated pattern; the error is the compiler's last line.
-pub(crate) fn build(pattern: &str, flags: Flags) -> Result<Regex, String> {
+fn build(pattern: &str, flags: Flags) -> Result<Regex, String> {
     RegexBuilder::new(pattern)
         .case_insensitive(flags.ignore_case)
         .multi_line(flags.multi_line)
@@ -125,6 +193,18 @@ fn opens_repetition(rest: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_too_large_is_compiled_at_once() {
+        let lazy = |pattern| LazyRegex::new(pattern, Flags::default(), parse(pattern, Flags::default()).as_ref());
+        for (pattern, at_once) in [(r"a\s+b", false), (r"\w{3}", false), (r"(\w{50}){50}", true), (r"x{0,1000}", false)]
+        {
+            assert_eq!(lazy(pattern).map_or(true, |regex| regex.compiled.get().is_some()), at_once, "{pattern}");
+        }
+        assert!(lazy(r"((\w{50}){50}){50}").is_err_and(|error| error.contains("larger")));
+        assert!(lazy("a(").is_err());
+        assert_eq!(lazy("b+").unwrap().find("abbc"), Some((1, 3)));
+    }
 
     #[test]
     fn reads_pcre() {

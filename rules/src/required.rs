@@ -1,26 +1,17 @@
 //! The literals that a regular expression's matches must hold, so that it need not run where none is.
 
-use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, ClassUnicodeRange, Hir, HirKind};
 
 use crate::fold::fold_char;
-use crate::regex::Flags;
 use crate::witness::cost_of_length;
 
 /// Most literals of one regular expression, of which one must be there.
 const MAX_LITERALS: usize = 32;
 
 /// Folded literals of which the folded text of every match holds one; `None` if there are none worth looking for.
-pub(crate) fn literals(pattern: &str, flags: Flags) -> Option<Vec<String>> {
-    let hir = ParserBuilder::new()
-        .case_insensitive(flags.ignore_case)
-        .multi_line(flags.multi_line)
-        .dot_matches_new_line(flags.dot_all)
-        .build()
-        .parse(pattern)
-        .ok()?;
+pub(crate) fn literals(syntax: &Hir) -> Option<Vec<String>> {
     // The parser bounds the nesting (250 levels) and with it this recursion.
-    required(&hir).filter(|found| !found.is_empty() && found.len() <= MAX_LITERALS)
+    required(syntax).filter(|found| !found.is_empty() && found.len() <= MAX_LITERALS)
 }
 
 fn required(hir: &Hir) -> Option<Vec<String>> {
@@ -85,6 +76,7 @@ fn cheaper(a: Option<Vec<String>>, b: Option<Vec<String>>) -> Option<Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::regex::{Flags, parse};
 
     #[test]
     fn finds_what_must_be_there() {
@@ -101,7 +93,7 @@ mod tests {
             ("one alternative without", r"foo|\d+", Flags::default(), None),
             ("nothing", r".*\s+", Flags::default(), None),
         ] {
-            let found = literals(pattern, flags);
+            let found = literals(&parse(pattern, flags).unwrap());
             assert_eq!(found, expected.map(|list| list.into_iter().map(str::to_owned).collect()), "{case}");
         }
     }

@@ -99,7 +99,8 @@ impl Inflate {
         self.stopped
     }
 
-    /// Decompresses the next bytes; says once what is wrong, and from then on does nothing.
+    /// Decompresses the next bytes; says once what is wrong, and from then on does nothing. What is whole before damage
+    /// comes out; of the damaged block itself more or less may, depending on the pieces.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&[u8])) -> Option<Deviation> {
         if self.stopped {
             return None;

@@ -33,13 +33,20 @@ pub(crate) struct Draft {
 pub(crate) const MAX_COMMAND: usize = 256 * 1024;
 
 impl Draft {
-    /// Reads the text: what the shell still wants, and what it starts.
+    /// Reads the text: what the shell still wants, and what it starts if that is nothing.
     pub(crate) fn examine(&mut self, platform: Platform) {
-        let windows = platform == Platform::Windows;
-        if self.kind != PromptKind::Repl {
-            self.wants = if windows { None } else { unfinished(&self.text) };
-            self.parsed = parse(&self.text, if windows { Dialect::PowerShell } else { Dialect::Posix });
+        if self.kind == PromptKind::Repl {
+            return;
         }
+        self.wants = if platform == Platform::Windows { None } else { unfinished(&self.text) };
+        if self.wants.is_none() {
+            self.parse(platform);
+        }
+    }
+
+    fn parse(&mut self, platform: Platform) {
+        let dialect = if platform == Platform::Windows { Dialect::PowerShell } else { Dialect::Posix };
+        self.parsed = parse(&self.text, dialect);
     }
 
     /// Adds a line that was typed at a continuation prompt.
@@ -69,7 +76,7 @@ impl Draft {
     /// The command, numbered.
     pub(crate) fn into_command(mut self, n: u64, platform: Platform) -> Command {
         if self.wants.is_some() {
-            self.examine(platform);
+            self.parse(platform);
         }
         let shell = self.kind != PromptKind::Repl;
         let mut marks = self.marks;

@@ -83,7 +83,9 @@ impl Extractor {
         for text in texts {
             draft.continue_with(text, place, self.platform);
         }
-        self.license = License::of(&draft.text, &draft.parsed.invocations);
+        if draft.wants.is_none() {
+            self.license = License::of(&draft.text, &draft.parsed.invocations);
+        }
         true
     }
 
