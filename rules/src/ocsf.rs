@@ -1,12 +1,16 @@
 //! Findings as OCSF Detection Findings (class 2004 of schema 1.4.0, <https://schema.ocsf.io/1.4.0/classes/detection_finding>),
 //! with the profiles `cloud` and `host`.
 
+use std::fmt::Write;
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::Level;
 use crate::attack;
 use crate::finding::{ApiCallRef, Finding};
+use crate::sarif::is_unseen;
 use warden_session::Command;
 use warden_session::command::Confidence;
 
@@ -63,7 +67,7 @@ fn message(finding: &Finding) -> String {
         (None, Some(call)) => call.event_name.as_str(),
         (None, None) => "",
     };
-    format!("{}: {what}", finding.rule.title)
+    visible(&format!("{}: {what}", finding.rule.title))
 }
 
 fn metadata() -> Value {
@@ -78,7 +82,7 @@ fn finding_info(finding: &Finding, time: i64) -> Value {
     let rule = &finding.rule;
     json!({
         "uid": finding.finding_id,
-        "title": rule.title,
+        "title": visible(&rule.title),
         "desc": message(finding),
         "types": [if finding.api_call.is_some() { "API Call" } else { "Command" }],
         "created_time": time,
@@ -113,7 +117,11 @@ fn cloud(finding: &Finding) -> Value {
     json!({"provider": "AWS", "account": account, "region": finding.region})
 }
 
+/// `null` if nobody is known: OCSF's actor names at least one of its attributes.
 fn actor(finding: &Finding) -> Value {
+    if finding.principal.is_none() && finding.session.is_none() {
+        return Value::Null;
+    }
     let user = finding.principal.as_ref().map(|arn| {
         let name = arn.rsplit(['/', ':']).next().unwrap_or(arn);
         json!({"uid": arn, "name": name})
@@ -142,7 +150,7 @@ fn evidence(finding: &Finding) -> Value {
     }
     if let Some(call) = call {
         object.insert("api".to_owned(), api(call));
-        object.insert("src_endpoint".to_owned(), json!(call.source_ip.as_ref().map(|ip| json!({"ip": ip}))));
+        object.insert("src_endpoint".to_owned(), json!(call.source_ip.as_deref().map(endpoint)));
         let agent = call.user_agent.as_ref().map(|agent| json!({"user_agent": agent}));
         object.insert("http_request".to_owned(), json!(agent));
     }
@@ -168,20 +176,68 @@ fn api(call: &ApiCallRef) -> Value {
     let failed = call.error_code.as_ref().map(|code| json!({"error": code}));
     json!({
         "operation": call.event_name,
-        "request": {"uid": call.event_id.as_deref().unwrap_or_default()},
+        "request": call.event_id.as_ref().map(|uid| json!({"uid": uid})),
         "response": failed,
     })
+}
+
+/// `sourceIPAddress` is an address or, of calls that a service makes, a name (`ssm.amazonaws.com`, `AWS Internal`):
+/// <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html>.
+fn endpoint(source: &str) -> Value {
+    json!({Caller::of(source).attribute(): source})
+}
+
+/// What `sourceIPAddress` holds. OCSF's `ip` takes addresses only.
+#[derive(Clone, Copy)]
+enum Caller {
+    Address,
+    Hostname,
+    Name,
+}
+
+impl Caller {
+    fn of(source: &str) -> Self {
+        let label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        match source.parse::<IpAddr>() {
+            Ok(_) => Self::Address,
+            // A last label in digits is a malformed address.
+            Err(_) if source.contains('.') && source.split('.').all(label) && !source.ends_with(char::is_numeric) => {
+                Self::Hostname
+            }
+            Err(_) => Self::Name,
+        }
+    }
+
+    /// Attribute of the network endpoint object.
+    fn attribute(self) -> &'static str {
+        match self {
+            Self::Address => "ip",
+            Self::Hostname => "hostname",
+            Self::Name => "name",
+        }
+    }
+
+    /// Path, type id and type of the observable.
+    fn observable(self) -> (&'static str, u8, &'static str) {
+        match self {
+            Self::Address => ("evidences.src_endpoint.ip", 2, "IP Address"),
+            Self::Hostname => ("evidences.src_endpoint.hostname", 1, "Hostname"),
+            Self::Name => ("evidences.src_endpoint.name", 99, "Other"),
+        }
+    }
 }
 
 /// What an analyst looks for across events, with the types of OCSF's observable object.
 fn observables(finding: &Finding) -> Vec<Value> {
     let command = finding.command.as_ref().map(|command| command.text.as_str());
     let call = finding.api_call.as_ref();
+    let source = call.and_then(|call| call.source_ip.as_deref());
+    let (path, source_id, source_type) = source.map_or(Caller::Address, Caller::of).observable();
     let rows = [
         ("evidences.process.cmd_line", 13, "Command Line", command),
         ("resources.uid", 10, "Resource UID", finding.target.as_deref()),
         ("actor.user.uid", 99, "Other", finding.principal.as_deref()),
-        ("evidences.src_endpoint.ip", 2, "IP Address", call.and_then(|call| call.source_ip.as_deref())),
+        (path, source_id, source_type, source),
         ("evidences.http_request.user_agent", 16, "HTTP User-Agent", call.and_then(|call| call.user_agent.as_deref())),
     ];
     let known = rows.into_iter().filter_map(|(name, id, kind, value)| Some((name, id, kind, value?)));
@@ -225,5 +281,91 @@ fn without_nulls(value: Value) -> Value {
         }
         Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
         other => other,
+    }
+}
+
+/// Text for people: what a terminal or a viewer would act on instead of showing it becomes `<U+XXXX>`. The evidence keeps
+/// the text as it is.
+fn visible(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        if is_unseen(c) {
+            // Writing to a string does not fail.
+            let _ = write!(out, "<U+{:04X}>", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::{RuleRef, Source};
+
+    fn call(source_ip: &str) -> Finding {
+        let id = || "1".to_owned();
+        Finding {
+            finding_id: id(),
+            rule: RuleRef {
+                id: id(),
+                title: "Title\u{202e}".to_owned(),
+                level: "low".to_owned(),
+                tags: vec![],
+                hash: id(),
+            },
+            rules_version: id(),
+            session: None,
+            principal: None,
+            target: None,
+            account: None,
+            region: None,
+            run_as: None,
+            source: Source { kind: "api-call", path: id(), trust: "service" },
+            command: None,
+            api_call: Some(ApiCallRef {
+                event_id: None,
+                event_name: "Start\u{1b}[8m\nSession".to_owned(),
+                event_time: None,
+                source_ip: Some(source_ip.to_owned()),
+                user_agent: None,
+                error_code: None,
+            }),
+            matched: Vec::new(),
+            decoded: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_an_address_is_an_ip() {
+        let rows = [
+            ("IPv4", "203.0.113.5", "ip", 2),
+            ("IPv6", "2001:db8::1", "ip", 2),
+            ("service", "ssm.amazonaws.com", "hostname", 1),
+            ("words", "AWS Internal", "name", 99),
+            ("leading zeros", "201.252.42.03", "name", 99),
+        ];
+        for (name, source, attribute, id) in rows {
+            let event = detection_finding(&call(source), Timestamp::UNIX_EPOCH);
+            assert_eq!(event["evidences"][0]["src_endpoint"], json!({attribute: source}), "{name}");
+            assert_eq!(event["observables"][0]["type_id"], id, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let event = detection_finding(&call("203.0.113.5"), Timestamp::UNIX_EPOCH);
+        assert!(event.get("actor").is_none());
+        assert!(event["evidences"][0]["api"].get("request").is_none());
+    }
+
+    #[test]
+    fn people_read_no_control_characters() {
+        let event = detection_finding(&call("203.0.113.5"), Timestamp::UNIX_EPOCH);
+        assert_eq!(event["message"], "Title<U+202E>: Start<U+001B>[8m<U+000A>Session");
+        assert_eq!(event["finding_info"]["desc"], event["message"]);
+        assert_eq!(event["finding_info"]["title"], "Title<U+202E>");
+        assert_eq!(event["evidences"][0]["api"]["operation"], "Start\u{1b}[8m\nSession");
     }
 }

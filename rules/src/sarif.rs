@@ -98,8 +98,10 @@ fn uri(path: &str) -> String {
     if path == "-" {
         return "stdin".to_owned();
     }
-    if path.contains("://") {
-        return path.bytes().map(|byte| encode(byte, b":/?#[]@!$&'()*+,;=%")).collect();
+    if let Some((scheme, rest)) = path.split_once("://") {
+        // A key of an object may hold `?`, `#` and `%`, which mean something else in a URI.
+        let encoded: String = rest.bytes().map(|byte| encode(byte, b"/:@!$&'()*+,;=")).collect();
+        return format!("{scheme}://{encoded}");
     }
     // A colon in the first segment would read as a scheme.
     let encoded: String = path.bytes().map(|byte| encode(byte, b"/")).collect();
@@ -124,7 +126,7 @@ fn plain(text: &str) -> String {
             '}' => out.push_str("}}"),
             '[' | ']' | '\\' => out.extend(['\\', c]),
             '\n' => out.push(' '),
-            c if c.is_control() || is_bidi(c) => {
+            c if is_unseen(c) => {
                 // Writing to a string does not fail.
                 let _ = write!(out, "<U+{:04X}>", u32::from(c));
             }
@@ -134,8 +136,10 @@ fn plain(text: &str) -> String {
     out
 }
 
-fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a viewer acts on a character instead of showing it: control and bidi characters, line and paragraph separators.
+pub(crate) fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn level(level: Level) -> &'static str {
@@ -154,5 +158,29 @@ fn score(level: Level) -> &'static str {
         Level::Medium => "5.5",
         Level::Low => "3.0",
         Level::Informational => "0.0",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_uris() {
+        let rows = [
+            ("relative", "logs/a b.log", "logs/a%20b.log"),
+            ("absolute", "/var/ü.log", "file:///var/%C3%BC.log"),
+            ("colon", "a:b.log", "a%3Ab.log"),
+            ("object", "s3://bucket/50%/a?b#c.log", "s3://bucket/50%25/a%3Fb%23c.log"),
+            ("input", "-", "stdin"),
+        ];
+        for (name, path, expected) in rows {
+            assert_eq!(uri(path), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn messages_show_what_viewers_would_act_on() {
+        assert_eq!(plain("a\u{2028}b\u{2067}c\td"), "a<U+2028>b<U+2067>c<U+0009>d");
     }
 }
