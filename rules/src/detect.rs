@@ -23,9 +23,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use warden_session::command::Mark;
+use warden_session::command::{Mark, Origin};
 use warden_session::session::Platform;
-use warden_session::shell::{Dialect, parse};
+
 use warden_session::{ApiCall, Command, Session};
 
 use crate::event::{Event, Value};
@@ -161,21 +161,7 @@ pub fn run_command_case(set: &RuleSet, rule: &Rule, line: &str) -> bool {
 
 /// A command as if this line had been typed in a session of that platform.
 pub fn typed(line: &str, platform: Platform) -> Command {
-    let dialect = if platform == Platform::Windows { Dialect::PowerShell } else { Dialect::Posix };
-    let parsed = parse(line, dialect);
-    Command {
-        n: 0,
-        text: line.to_owned(),
-        at: None,
-        prompt: None,
-        origin: warden_session::command::Origin::Screen,
-        confidence: warden_session::command::Confidence::High,
-        offset: 0..0,
-        marks: parsed.marks,
-        user: None,
-        cwd: None,
-        invocations: parsed.invocations,
-    }
+    Command::of_text(line, platform, Origin::Screen)
 }
 
 fn finding(set: &RuleSet, found: Match<'_>, session: &Session, source: &Source, finding_id: String) -> Finding {

@@ -13,7 +13,8 @@ use std::ops::Range;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::shell::Invocation;
+use crate::session::Platform;
+use crate::shell::{Dialect, Invocation, parse};
 use crate::timestamp;
 
 /// One command line that a shell (or an interpreter at its own prompt) accepted.
@@ -43,6 +44,26 @@ pub struct Command {
     pub cwd: Option<String>,
     /// The programs that the text starts, wrappers taken off.
     pub invocations: Vec<Invocation>,
+}
+
+impl Command {
+    /// A command of which nothing is known but its text: no prompt, time or place.
+    pub fn of_text(text: &str, platform: Platform, origin: Origin) -> Self {
+        let parsed = parse(text, Dialect::of(platform));
+        Self {
+            n: 0,
+            text: text.to_owned(),
+            at: None,
+            prompt: None,
+            origin,
+            confidence: Confidence::High,
+            offset: 0..0,
+            marks: parsed.marks,
+            user: None,
+            cwd: None,
+            invocations: parsed.invocations,
+        }
+    }
 }
 
 /// How a command is known.

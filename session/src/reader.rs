@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use crate::api_call::{ApiCall, ApiCallReader, Found};
 use crate::command::extract::Extractor;
-use crate::command::{Command, Confidence, Origin};
+use crate::command::{Command, Origin};
 use crate::join::fill;
 use crate::log_stream::LogStreamReader;
-use crate::session::{Platform, Session};
-use crate::shell::{Dialect, parse};
+use crate::session::Session;
 use crate::timeline::{Deviation, Event, Fidelity, What};
 use crate::transcript::TranscriptReader;
 
@@ -108,31 +107,17 @@ fn hand_on(found: Found, sink: &mut ItemSink<'_>) {
     match found {
         Found::Deviation(offset, deviation) => sink(Item::Deviation(offset, deviation)),
         Found::Call(call) => {
-            let command = call.command.as_deref().map(|text| api_command(&call, text));
+            let command = call.command.as_deref().map(|text| Command {
+                at: call.event_time,
+                offset: call.offset.clone(),
+                ..Command::of_text(text, call.facts.platform, Origin::Api)
+            });
             let session = Session { id: call.session.clone(), ..call.facts.clone() };
             sink(Item::ApiCall(call));
             if let Some(command) = command {
                 sink(Item::Command(Arc::new(session), Box::new(command)));
             }
         }
-    }
-}
-
-fn api_command(call: &ApiCall, text: &str) -> Command {
-    let dialect = if call.facts.platform == Platform::Windows { Dialect::PowerShell } else { Dialect::Posix };
-    let parsed = parse(text, dialect);
-    Command {
-        n: 0,
-        text: text.to_owned(),
-        at: call.event_time,
-        prompt: None,
-        origin: Origin::Api,
-        confidence: Confidence::High,
-        offset: call.offset.clone(),
-        marks: parsed.marks,
-        user: None,
-        cwd: None,
-        invocations: parsed.invocations,
     }
 }
 
@@ -203,12 +188,8 @@ impl Streams {
     }
 
     fn current(&mut self, fidelity: Fidelity, end: u64, sink: &mut ItemSink<'_>) -> (Arc<Session>, &mut Extractor) {
-        if self.open.is_empty() {
-            self.open.push(Stream::new(Session::default()));
-        }
-        let last = self.open.len() - 1;
-        #[allow(clippy::indexing_slicing, reason = "one was just made sure of")]
-        let stream = &mut self.open[last];
+        let stream = self.open.pop().unwrap_or_else(|| Stream::new(Session::default()));
+        let stream = self.open.push_mut(stream);
         stream.end = end;
         stream.announce(sink);
         let platform = stream.session.platform;

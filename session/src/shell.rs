@@ -31,6 +31,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::command::Mark;
+use crate::session::Platform;
 use budget::Budget;
 use parser::Parser;
 use state::{Pipe, Shell};
@@ -61,6 +62,13 @@ pub enum Dialect {
     Posix,
     /// PowerShell and cmd.
     PowerShell,
+}
+
+impl Dialect {
+    /// The language that is typed on a target of this platform.
+    pub fn of(platform: Platform) -> Self {
+        if platform == Platform::Windows { Self::PowerShell } else { Self::Posix }
+    }
 }
 
 /// What a command text starts, and what is remarkable about the text.

@@ -118,6 +118,14 @@ fn a_shell_without_a_prompt_is_read_by_its_marks() {
     assert_eq!(texts(&commands(session.as_bytes())), ["date +%H > /tmp/hour", "id", "exit"]);
 }
 
+/// What a login prints before the first prompt is no prompt, however often a program prints its like.
+#[test]
+fn a_greeting_is_no_prompt() {
+    let last = "Last login: Tue Nov 24 10:00:00 on pts/0\r\n";
+    let greeted = last.to_owned() + &marked("sh-5.2$ ", "./greet", last) + &marked("sh-5.2$ ", "ls", last);
+    assert_eq!(texts(&commands(greeted.as_bytes())), ["./greet", "ls"]);
+}
+
 #[test]
 fn zsh_marks_behind_its_prompt() {
     let line = |typed: &str, output: &str| format!("host% \x1b[K\x1b[?2004h{typed}\x1b[?2004l\r\r\n{output}");

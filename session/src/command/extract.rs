@@ -62,6 +62,12 @@ struct Line {
     at: Option<Timestamp>,
 }
 
+impl Line {
+    fn is_blank(&self) -> bool {
+        self.lines.iter().all(|text| text.trim().is_empty())
+    }
+}
+
 /// Commands kept while no prompt is known, and lines of them.
 const MAX_UNRESOLVED: usize = 3;
 const MAX_UNRESOLVED_LINES: usize = 32;
@@ -219,8 +225,7 @@ impl Extractor {
         self.pasting = false;
         let line = self.take_row(&reading);
         let Some(found) = found else {
-            let blank = line.lines.iter().all(|text| text.trim().is_empty());
-            if reading.entered && !blank && !self.fills_screen() {
+            if reading.entered && !line.is_blank() && !self.fills_screen() {
                 self.unresolved.push(line);
                 self.license = License::default();
             }
@@ -234,6 +239,7 @@ impl Extractor {
         } else if reading.entered || found.editor_below {
             self.resolve(sink);
             self.accept(&line, &found, reading.interrupted, sink);
+            self.opener = None;
         } else {
             self.learn(&line, &found);
         }
@@ -296,7 +302,7 @@ impl Extractor {
 
     /// A row ends outside every marked region: output, or a command at a prompt without marks.
     fn end_row(&mut self, sink: &mut Sink<'_>) {
-        if self.alternate.is_some_and(|license| !license.multiplexer && license.full_screen) {
+        if self.fills_screen() {
             self.row.clear();
             return;
         }

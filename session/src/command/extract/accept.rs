@@ -107,12 +107,7 @@ impl Extractor {
         sink: &mut Sink<'_>,
     ) {
         let same_buffer = self.draft.as_ref().is_some_and(|draft| draft.wants.is_some() && draft.place == line.place);
-        if same_buffer && let Some(draft) = &mut self.draft {
-            draft.continue_with(text, &line.place, self.platform);
-            self.license = License::of(&draft.text, &draft.parsed.invocations);
-            return;
-        }
-        if text.trim().is_empty() {
+        if (same_buffer && self.continue_draft(&[text], &line.place)) || text.trim().is_empty() {
             return;
         }
         self.flush(sink);
@@ -151,7 +146,7 @@ impl Extractor {
         };
         if shared == 0 {
             self.output_row(&line);
-            if self.opener.is_none() && self.prompts.is_empty() && self.unresolved.is_empty() && !is_blank(&line) {
+            if self.opener.is_none() && self.prompts.is_empty() && self.unresolved.is_empty() && !line.is_blank() {
                 self.opener = Some(line);
             }
             return;
@@ -195,10 +190,6 @@ impl Extractor {
             self.accept(&line, &found, false, sink);
         }
     }
-}
-
-fn is_blank(line: &Line) -> bool {
-    line.lines.iter().all(|text| text.trim().is_empty())
 }
 
 /// Whether a line stands behind a request for the rest of a command.
