@@ -30,6 +30,16 @@ pub(crate) enum Verb {
     Scan(Scan),
     /// List the commands that were run
     Commands(Commands),
+    /// Show every WebSocket message of a capture
+    Frames(Frames),
+    /// Check that a capture is whole, and say what it holds
+    Verify(Verify),
+    /// Write a session in another form: asciicast, HTML, text, JSON, streams, pcap, Timesketch
+    Export(Export),
+    /// Replay a session on the terminal
+    Play(Play),
+    /// Run a command that starts a session, and capture the session's data channel
+    Record(Record),
     /// Check, test, list and try rules
     #[command(subcommand)]
     Rules(Rules),
@@ -73,6 +83,100 @@ pub(crate) struct Inputs {
     /// What the named files are, whatever they look like
     #[arg(long, value_enum)]
     pub(crate) kind: Option<KindName>,
+}
+
+/// What opens a capture.
+#[derive(Debug, Args)]
+pub(crate) struct Keys {
+    /// The session's 64-byte data key in hexadecimal
+    #[arg(long, value_name = "HEX")]
+    pub(crate) key: Option<String>,
+    /// TLS secrets of a packet capture (`SSLKEYLOGFILE`)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keylog: Option<PathBuf>,
+}
+
+/// `warden frames`.
+#[derive(Debug, Args)]
+pub(crate) struct Frames {
+    /// A capture: warden's own, frames JSON Lines, HAR, pcap or pcapng; `-` is standard input
+    #[arg(value_name = "CAPTURE")]
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
+    /// How to print frames
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// `warden verify`.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// A capture: warden's own, frames JSON Lines, HAR, pcap or pcapng; `-` is standard input
+    #[arg(value_name = "CAPTURE")]
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// `warden export`.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// A capture, a recording or a transcript; `-` is standard input
+    pub(crate) path: PathBuf,
+    /// The form to write
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub(crate) to: ExportForm,
+    /// Where to write it: a file, or a folder for streams; without it standard output
+    #[arg(short, long, value_name = "FILE|DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Leave out typed secrets and what `--redact-pattern` matches; digests of it stay
+    #[arg(long)]
+    pub(crate) redact: bool,
+    /// asciicast: write version 2
+    #[arg(long)]
+    pub(crate) v2: bool,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
+}
+
+/// `warden play`.
+#[derive(Debug, Args)]
+pub(crate) struct Play {
+    /// A capture, a recording or a transcript
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
+}
+
+/// `warden record`.
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    /// The command that starts the session, behind `--`
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+/// Forms to export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportForm {
+    /// asciicast v3
+    Asciicast,
+    /// One self-contained file that plays offline
+    Html,
+    /// The lines that a reader of the terminal saw
+    Text,
+    /// JSON Lines
+    Json,
+    /// Each reassembled stream and forwarded connection as a file
+    Streams,
+    /// Forwarded connections as packets
+    Pcap,
+    /// Timesketch JSON Lines
+    Timesketch,
 }
 
 /// `warden rules`.

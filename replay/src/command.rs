@@ -1,8 +1,13 @@
 //! The verbs, one file each.
 
 mod commands;
+mod export;
+mod frames;
+mod play;
+mod record;
 mod rules;
 mod scan;
+mod verify;
 
 use crate::cli::{Cli, Verb};
 use crate::exit::Exit;
@@ -17,6 +22,11 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.verb {
         Verb::Scan(args) => scan::run(args, paint),
         Verb::Commands(args) => commands::run(args, paint),
+        Verb::Frames(args) => frames::run(args, paint),
+        Verb::Verify(args) => verify::run(args, paint),
+        Verb::Export(args) => export::run(args, paint),
+        Verb::Play(args) => play::run(args, paint),
+        Verb::Record(args) => record::run(args),
         Verb::Rules(verb) => rules::run(verb, paint),
     }
 }

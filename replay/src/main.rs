@@ -1,5 +1,6 @@
 //! The `warden` command: what was done inside Session Manager sessions.
 
+mod capture;
 mod cli;
 mod command;
 mod exit;

@@ -11,8 +11,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("warden-protocol", &[]),
     ("warden-session", &[]),
     ("warden-rules", &["warden-session"]),
-    ("warden-functions", &["warden-protocol", "warden-rules", "warden-session"]),
-    ("warden", &["warden-protocol", "warden-rules", "warden-session"]),
+    ("warden-aws", &[]),
+    ("warden-functions", &["warden-aws", "warden-protocol", "warden-rules", "warden-session"]),
+    ("warden", &["warden-aws", "warden-protocol", "warden-rules", "warden-session"]),
 ];
 
 /// The core does no I/O: whatever it comes to depend on is looked at before it is added here.
