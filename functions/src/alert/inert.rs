@@ -31,7 +31,7 @@ pub fn line(text: &str, limit: usize) -> String {
     let mut kept: String = text.chars().take(limit).collect();
     let cut = text.chars().count().saturating_sub(limit);
     // A link of Markdown is `[text](address)`.
-    kept = broken_links(&visible(&kept)).replace("](", "] (");
+    kept = visible(&kept).replace("](", "] (");
     if cut > 0 {
         let _ = write!(kept, "…[{cut} more]");
     }
@@ -88,20 +88,6 @@ pub fn subject(text: &str) -> String {
     format!("{}...", ascii.get(..SUBJECT_LIMIT - 3).unwrap_or_default().trim_end())
 }
 
-fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => drop(write!(out, "\\x{:02x}", u32::from(c))),
-            _ if is_unseen(c) => drop(write!(out, "\\u{{{:x}}}", u32::from(c))),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
 /// Characters that are not seen, or that change the order of those that are (UAX 9, TR 36): format characters, blanks of
 /// other widths, line separators, fillers, variation selectors, tags, private use.
 fn is_unseen(c: char) -> bool {
@@ -112,22 +98,23 @@ fn is_unseen(c: char) -> bool {
         | '\u{f0000}'..='\u{10ffff}')
 }
 
-/// Breaks what programs make clickable: schemes, host names, mentions.
-fn broken_links(text: &str) -> String {
+/// Shows what is not seen, and breaks what programs make clickable: schemes, host names, mentions.
+fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let behind = rest.get(c.len_utf8()..).unwrap_or_default();
-        let before = out.chars().next_back();
+    for (at, c) in text.char_indices() {
+        let before = text.get(..at).unwrap_or_default();
+        let behind = text.get(at + c.len_utf8()..).unwrap_or_default();
+        let last = before.chars().next_back().filter(|c| is_word(*c));
         match c {
-            ':' if is_link(&out, before, behind) => {
-                out.push_str("[:]");
-            }
-            '@' if !before.is_some_and(is_word) && behind.starts_with(is_word) => out.push_str("[@]"),
-            '.' if before.is_some_and(is_word) && is_domain_end(behind) || ends_with_www(&out) => out.push_str("[.]"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => drop(write!(out, "\\x{:02x}", u32::from(c))),
+            _ if is_unseen(c) => drop(write!(out, "\\u{{{:x}}}", u32::from(c))),
+            ':' if is_link(before, last, behind) => out.push_str("[:]"),
+            '@' if last.is_none() && behind.starts_with(is_word) => out.push_str("[@]"),
+            '.' if (last.is_some() && is_domain_end(behind)) || ends_with_www(before) => out.push_str("[.]"),
             _ => out.push(c),
         }
-        rest = behind;
     }
     out
 }
@@ -140,7 +127,7 @@ fn is_link(before: &str, last: Option<char>, behind: &str) -> bool {
         };
         return !own("s3") && !own("cloudwatch");
     }
-    last.is_some_and(is_word) && is_bare_scheme(before)
+    last.is_some() && is_bare_scheme(before)
 }
 
 fn is_word(c: char) -> bool {
