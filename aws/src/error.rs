@@ -1,7 +1,7 @@
 //! Why something could not be fetched.
 
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 /// What went wrong while fetching, in terms that decide what to do next. Holds no names and no content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,9 +59,7 @@ impl FetchError {
             SdkError::TimeoutError(_) => Self::Timeout,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Self::Timeout,
             SdkError::DispatchFailure(_) => Self::Service { code: "Connection".to_owned() },
-            SdkError::ServiceError(service) => {
-                Self::of_code(service.err().code(), service.raw().status().as_u16())
-            }
+            SdkError::ServiceError(service) => Self::of_code(service.err().code(), service.raw().status().as_u16()),
             SdkError::ResponseError(response) => Self::of_code(None, response.raw().status().as_u16()),
             _ => Self::Service { code: "Request".to_owned() },
         }
@@ -70,12 +68,15 @@ impl FetchError {
     /// Codes: S3 API reference, "Error responses"; the status decides where there is none.
     fn of_code(code: Option<&str>, status: u16) -> Self {
         match (code.unwrap_or_default(), status) {
-            ("NoSuchKey" | "NoSuchBucket" | "NoSuchVersion" | "ResourceNotFoundException", _) | ("", 404) => Self::Missing,
-            ("AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "KMS.DisabledException", _) | ("", 401 | 403) => {
-                Self::Denied
+            ("NoSuchKey" | "NoSuchBucket" | "NoSuchVersion" | "ResourceNotFoundException", _) | ("", 404) => {
+                Self::Missing
             }
+            ("AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "KMS.DisabledException", _)
+            | ("", 401 | 403) => Self::Denied,
             ("PreconditionFailed" | "InvalidRange", _) | (_, 412 | 416) => Self::Changed,
-            ("SlowDown" | "ThrottlingException" | "Throttling" | "TooManyRequestsException", _) | (_, 429 | 503) => Self::Throttled,
+            ("SlowDown" | "ThrottlingException" | "Throttling" | "TooManyRequestsException", _) | (_, 429 | 503) => {
+                Self::Throttled
+            }
             (code @ ("InvalidObjectState" | "MethodNotAllowed" | "KMS.NotFoundException"), _) => {
                 Self::Unreadable { code: code.to_owned() }
             }
