@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Kind;
-use crate::dedup::{Observed, Sending, Step, Window, alert_id, step};
+use crate::dedup::{Observed, Seen, Sending, Step, Window, alert_id, step};
 use crate::draft::Draft;
 use crate::ledger::table::{Expect, TableError};
 use crate::ledger::{ATTEMPTS, Due, Facts, FollowUps, Ledger, Other};
@@ -61,6 +61,8 @@ struct Met {
     due: Option<i64>,
     /// Rows made for different commands.
     others: u64,
+    /// Different commands that got none.
+    unlisted: u64,
 }
 
 /// What became of something observed.
@@ -109,17 +111,32 @@ impl<'a> Outbox<'a> {
     /// # Errors
     /// What ledger and sinks answer. Nothing is lost if the same is observed again.
     pub async fn raise(&self, observed: &Observed, now: Timestamp) -> Result<Raised, OutboxError> {
+        if let Some(before) = &observed.before
+            && let Some(seen) = self.ledger.seen(before, &observed.finding_id, now).await?
+        {
+            let observed = Observed { key: before.clone(), before: None, ..observed.clone() };
+            return self.settle_one(&observed, Some(&seen), now).await;
+        }
         let seen = self.ledger.seen(&observed.key, &observed.finding_id, now).await?;
+        self.settle_one(observed, seen.as_ref(), now).await
+    }
+
+    async fn settle_one(
+        &self,
+        observed: &Observed,
+        seen: Option<&Seen>,
+        now: Timestamp,
+    ) -> Result<Raised, OutboxError> {
         let mut raised = Raised::Merged;
         for _ in 0..ATTEMPTS {
             let (window, expect) = self.window(&observed.key, now).await?;
-            match (step(window.as_ref(), seen.as_ref(), observed, &self.by, now), window) {
+            match (step(window.as_ref(), seen, observed, &self.by, now), window) {
                 (Step::Open, _) => {
                     let window = Window::open(observed, &self.by, now, self.lease);
                     if self.ledger.put_window(&observed.key, &window, expect, now).await? {
                         let opened = window.opened;
                         raised = self.deliver(&observed.key, window, true, now).await?;
-                        self.mark(observed, opened, now).await?;
+                        self.mark(observed, seen, opened, now).await?;
                         return Ok(raised);
                     }
                 }
@@ -135,9 +152,9 @@ impl<'a> Outbox<'a> {
                 }
                 (Step::Add { at_once }, Some(window)) => return self.add(observed, &window, at_once, now).await,
                 (Step::Merge | Step::Resume | Step::Add { .. }, window) => {
-                    let known = seen.as_ref().map(|seen| seen.opened);
+                    let known = seen.map(|seen| seen.opened);
                     if let Some(opened) = known.or(window.map(|window| window.opened)) {
-                        self.mark(observed, opened, now).await?;
+                        self.mark(observed, seen, opened, now).await?;
                     }
                     return Ok(raised);
                 }
@@ -146,9 +163,15 @@ impl<'a> Outbox<'a> {
         Err(TableError::Contended.into())
     }
 
-    async fn mark(&self, observed: &Observed, opened: Timestamp, now: Timestamp) -> Result<(), OutboxError> {
+    async fn mark(
+        &self,
+        observed: &Observed,
+        seen: Option<&Seen>,
+        opened: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), OutboxError> {
         let Observed { key, finding_id, source, .. } = observed;
-        Ok(self.ledger.mark_seen(key, finding_id, opened, source, now).await?)
+        Ok(self.ledger.mark_seen(key, finding_id, seen, opened, source, now).await?)
     }
 
     /// The latest window of a key; one whose initial alert is settled and that is still open is read once.
@@ -174,7 +197,7 @@ impl<'a> Outbox<'a> {
         if met.len() >= MET_LIMIT {
             met.clear();
         }
-        met.insert(key.to_owned(), Met { window: window.clone(), due: None, others: 0 });
+        met.insert(key.to_owned(), Met { window: window.clone(), due: None, others: 0, unlisted: 0 });
     }
 
     /// Sends a window's initial alert, which this invocation has claimed, and confirms it.
@@ -261,7 +284,7 @@ impl<'a> Outbox<'a> {
         now: Timestamp,
     ) -> Result<Raised, OutboxError> {
         if observed.command == window.command && !at_once {
-            self.mark(observed, window.opened, now).await?;
+            self.mark(observed, None, window.opened, now).await?;
             return Ok(Raised::Merged);
         }
         let opened = window.opened;
@@ -276,7 +299,7 @@ impl<'a> Outbox<'a> {
             claimed_until,
         };
         let raised = if self.is_full(&observed.key) && !at_once {
-            self.count_unlisted(&observed.key, opened, now).await?;
+            self.count_unlisted(&observed.key);
             Raised::Listed
         } else {
             self.note_follow_up(&observed.key, opened, now).await?;
@@ -293,7 +316,7 @@ impl<'a> Outbox<'a> {
                 (false, _) => Raised::Merged,
             }
         };
-        self.mark(observed, opened, now).await?;
+        self.mark(observed, None, opened, now).await?;
         Ok(raised)
     }
 
@@ -341,14 +364,32 @@ impl<'a> Outbox<'a> {
         }
     }
 
-    async fn count_unlisted(&self, key: &str, opened: Timestamp, now: Timestamp) -> Result<(), OutboxError> {
-        let place = self.ledger.key("K", key, format!("FU#{}", opened.as_millisecond()));
-        let count = |state: Option<FollowUps>| {
-            let mut state = state.unwrap_or_default();
-            state.unlisted += 1;
-            Some(state)
-        };
-        self.ledger.change(&place, now, count).await?;
+    fn count_unlisted(&self, key: &str) {
+        if let Some(met) = self.met.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
+            met.unlisted += 1;
+        }
+    }
+
+    /// Writes what was only counted so far; to be called when everything is raised.
+    ///
+    /// # Errors
+    /// What the ledger answers.
+    pub async fn finish(&self, now: Timestamp) -> Result<(), OutboxError> {
+        let mut counted = Vec::new();
+        for (key, met) in self.met.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+            let unlisted = std::mem::take(&mut met.unlisted);
+            if unlisted > 0 {
+                counted.push((key.clone(), met.window.opened, unlisted));
+            }
+        }
+        for (key, opened, unlisted) in counted {
+            let place = self.ledger.key("K", &key, format!("FU#{}", opened.as_millisecond()));
+            let count = |state: Option<FollowUps>| {
+                let state = state.unwrap_or_default();
+                Some(FollowUps { unlisted: state.unlisted.saturating_add(unlisted), ..state })
+            };
+            self.ledger.change(&place, now, count).await?;
+        }
         Ok(())
     }
 

@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::alert::Alert;
+use crate::clients::Clients;
+use crate::config::{Config, Content, Outlets};
+use eventbridge::Bus;
+use sns::{Form, Topic};
 
 pub mod eventbridge;
-pub mod fit;
 pub mod recorded;
 pub mod sns;
 
@@ -22,18 +26,48 @@ pub trait Sink: fmt::Debug + Send + Sync {
 }
 
 /// Every place that takes alerts.
-#[derive(Debug, Default)]
-pub struct Sinks(pub Vec<Box<dyn Sink>>);
+#[derive(Debug)]
+pub struct Sinks {
+    sinks: Vec<Box<dyn Sink>>,
+    content: Content,
+}
 
 impl Sinks {
+    /// These places, which get alerts with this content.
+    pub fn new(sinks: Vec<Box<dyn Sink>>, content: Content) -> Self {
+        Self { sinks, content }
+    }
+
+    /// The places that a configuration names.
+    pub fn of(config: &Config, clients: &Arc<Clients>) -> Self {
+        let Outlets { machine, human, chat, bus } = &config.outlets;
+        let topics = [(machine, Form::Machine(config.machine_form)), (human, Form::Human), (chat, Form::Chat)];
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        for (arn, form) in topics {
+            sinks.extend(arn.iter().map(|arn| Box::new(Topic::new(clients.clone(), arn, form)) as Box<dyn Sink>));
+        }
+        sinks.extend(bus.iter().map(|name| {
+            Box::new(Bus::new(clients.clone(), name, config.machine_form)) as Box<dyn Sink>
+        }));
+        Self::new(sinks, config.content)
+    }
+
     /// Sends an alert to every sink that is not in `done`, and adds to `done` those that have taken it. Every sink is
     /// tried: one that fails keeps nothing from the others.
     ///
     /// # Errors
     /// The first failure.
     pub async fn send(&self, alert: &Alert, done: &mut Vec<String>) -> Result<(), SinkError> {
+        let pointers;
+        let alert = match self.content {
+            Content::Full => alert,
+            Content::None => {
+                pointers = alert.clone().without_content();
+                &pointers
+            }
+        };
         let mut failure = None;
-        for sink in &self.0 {
+        for sink in &self.sinks {
             if done.iter().any(|name| name == sink.name()) {
                 continue;
             }

@@ -73,7 +73,14 @@ impl Outbox<'_> {
     ) -> Result<u32, OutboxError> {
         let prefix = format!("C#{}#", opened.as_millisecond());
         let mut rows = self.ledger.list::<Other>("K", key, &prefix, now).await?;
-        rows.retain(|(_, other)| !other.listed && other.claimed_until.is_none_or(|until| until <= now));
+        rows.retain(|(_, other)| !other.listed);
+        let all = rows.len();
+        rows.retain(|(_, other)| other.claimed_until.is_none_or(|until| until <= now));
+        if rows.len() < all {
+            // Somebody is sending one at once; if they fail, it is listed next time.
+            let at = now.saturating_add(self.limits.follow_up).unwrap_or(now);
+            self.ledger.put_due(at, &Due::FollowUp { key: key.to_owned(), opened }, now).await?;
+        }
         rows.sort_by(|(_, one), (_, two)| (one.at, &one.finding_id).cmp(&(two.at, &two.finding_id)));
         let Some((_, newest)) = rows.last() else { return Ok(0) };
         let window = self.ledger.window(key, now).await?.value.filter(|window| window.opened == opened);
