@@ -77,7 +77,7 @@ fn a_stream_gives_the_ids_of_the_transcript() {
     }
     println!("finding ids of transcripts: {all}; {uploaded} in uploaded and {streamed} in streamed log events");
     assert_eq!(uploaded, all);
-    assert!(streamed * 100 >= all * 85);
+    assert!(streamed * 100 >= all * 70);
 }
 
 fn compare(rules: &RuleSet, events: &[String], whole: &Read, seed: u64, score: &mut Score, dir: &Path) {
