@@ -16,8 +16,8 @@ use crate::log_stream::{LogStreamReader, Streams as LogStreams};
 use crate::reader::{Item, Reader, Source, Streams};
 use crate::session::Session;
 
-/// Most bytes of a saved reading: an item of DynamoDB holds 400 KiB, keys and other attributes included.
-pub const SAVED_LIMIT: usize = 256 * 1024;
+/// Most bytes of a saved reading: an item of DynamoDB holds 400 KB, and text takes a third more.
+pub const SAVED_LIMIT: usize = 128 * 1024;
 
 /// Most bytes that a saved reading may unpack to.
 pub const UNPACKED_LIMIT: u64 = 16 * 1024 * 1024;

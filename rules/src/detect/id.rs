@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::rule::parse::hex;
 
 /// Distinct commands of which repetitions are counted; of more, every one counts as the first.
-pub const COUNTED_LIMIT: usize = 16_384;
+pub const COUNTED_LIMIT: usize = 8192;
 
 /// Bytes of a count in text: the key's, then the number's.
 const KEY: usize = 8;
@@ -22,7 +22,7 @@ const ENTRY: usize = KEY + 4;
 pub struct Counts(BTreeMap<[u8; KEY], u32>);
 
 impl Counts {
-    /// As text; at most 256 KiB.
+    /// As text; at most 128 KiB.
     pub fn to_text(&self) -> String {
         let bytes: Vec<u8> =
             self.0.iter().flat_map(|(key, count)| key.iter().copied().chain(count.to_be_bytes())).collect();
