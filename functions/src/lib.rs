@@ -6,6 +6,8 @@
 //! | [`source`] | envelopes of Lambda events -> what is to be read |
 //! | [`dedup`] | what is sent at once, listed later, merged |
 //! | [`ledger`] | what outlives an invocation |
+//! | [`rule_store`] | rules at run time |
+//! | [`response`] | whether a session is ended |
 //! | [`alert`] | what people and programs are told, in every form |
 
 pub mod alert;
@@ -14,4 +16,6 @@ pub mod config;
 pub mod dedup;
 pub mod draft;
 pub mod ledger;
+pub mod response;
+pub mod rule_store;
 pub mod source;
