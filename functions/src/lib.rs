@@ -10,6 +10,8 @@
 //! | [`ledger`] | what outlives an invocation |
 //! | [`outbox`] | what was observed -> claimed -> sent -> confirmed |
 //! | [`sink`] | where alerts go |
+//! | [`rule_store`] | rules at run time |
+//! | [`response`] | whether a session is ended |
 //! | [`alert`] | what people and programs are told, in every form |
 
 pub mod alert;
@@ -20,6 +22,8 @@ pub mod dedup;
 pub mod draft;
 pub mod ledger;
 pub mod outbox;
+pub mod response;
+pub mod rule_store;
 pub mod shipped;
 pub mod sink;
 pub mod source;
