@@ -57,7 +57,10 @@ impl Account {
 
     /// Makes a bucket.
     pub fn make_bucket(&self, bucket: &str) {
-        self.call("s3", "PUT", &format!("/{bucket}"), &[], Vec::new());
+        let region = format!(
+            "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
+        );
+        self.call("s3", "PUT", &format!("/{bucket}"), &[], region.into_bytes());
     }
 
     /// Stores an object and returns its version id, if the bucket has versions.
@@ -171,8 +174,8 @@ impl Account {
 
 /// Texts of the elements of this name.
 fn elements(xml: &str, name: &str) -> Vec<String> {
-    let rests = xml.split(&format!("<{name}>")).skip(1).map(|rest| rest.split('<').next().unwrap().to_owned());
-    rests.collect()
+    let begin = format!("<{name}>");
+    xml.split(&begin).skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect()
 }
 
 /// Percent-encoded, slashes too.

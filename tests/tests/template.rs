@@ -1,5 +1,5 @@
 //! The template: what AWS's and others' linters say of it, and whether it deploys.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 use std::path::Path;
 use std::process::Command;
