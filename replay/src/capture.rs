@@ -74,6 +74,29 @@ pub(crate) struct Socket {
     pub(crate) host: Option<String>,
 }
 
+/// What a capture says of itself as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Its format.
+    pub(crate) format: CaptureFormat,
+    /// Whether its records are those that were written.
+    pub(crate) chain: Chain,
+}
+
+/// State of the chain of hashes through the records of a capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chain {
+    /// The format has none.
+    Absent,
+    /// Each record's hash follows from those before.
+    Whole,
+    /// It breaks at this record, counted from 0.
+    Broken {
+        /// Number of the first record that does not follow from those before.
+        record: u64,
+    },
+}
+
 /// Where what is found goes. An error ends the reading and is handed on.
 pub(crate) type Sink<'a> = dyn FnMut(Found) -> io::Result<()> + 'a;
 
@@ -81,9 +104,14 @@ pub(crate) type Sink<'a> = dyn FnMut(Found) -> io::Result<()> + 'a;
 ///
 /// # Errors
 /// What the file system or the sink says, and that the input is no capture.
-pub(crate) fn read(input: &Input, secrets: &Secrets, sink: &mut Sink<'_>) -> io::Result<CaptureFormat> {
+pub(crate) fn read(input: &Input, secrets: &Secrets, sink: &mut Sink<'_>) -> io::Result<Facts> {
     let format = recognise(input)?;
     let mut reader = Reader::new(format, secrets);
+    let mut facts = Facts { format, chain: Chain::Absent };
+    let sink = &mut |found| {
+        facts.note(&found);
+        sink(found)
+    };
     let mut outcome = Ok(());
     let mut length = 0_u64;
     let deviation = input.bytes(&mut |bytes| {
@@ -95,7 +123,16 @@ pub(crate) fn read(input: &Input, secrets: &Secrets, sink: &mut Sink<'_>) -> io:
     if let Some(deviation) = deviation {
         pass(&mut outcome, sink, Found::Damage { offset: length, damage: Damage::Container(deviation) });
     }
-    outcome.map(|()| format)
+    outcome.map(|()| facts)
+}
+
+impl Facts {
+    fn note(&mut self, found: &Found) {
+        let broken = matches!(self.chain, Chain::Broken { .. });
+        if let (Found::Damage { damage: Damage::BrokenChain { record }, .. }, false) = (found, broken) {
+            self.chain = Chain::Broken { record: *record };
+        }
+    }
 }
 
 fn pass(outcome: &mut io::Result<()>, sink: &mut Sink<'_>, found: Found) {
