@@ -295,6 +295,10 @@ pub(crate) enum KindName {
     LogStream,
     /// CloudTrail records
     ApiCall,
+    /// WebSocket messages of a data channel
+    Capture,
+    /// asciicast, typescript with timing, ttyrec
+    Recording,
 }
 
 impl From<KindName> for Kind {
@@ -303,6 +307,8 @@ impl From<KindName> for Kind {
             KindName::Transcript => Self::Transcript,
             KindName::LogStream => Self::LogStream,
             KindName::ApiCall => Self::ApiCall,
+            KindName::Capture => Self::Capture,
+            KindName::Recording => Self::Recording,
         }
     }
 }
