@@ -24,6 +24,7 @@ mod find;
 mod typed;
 
 use find::Found;
+use typed::Keys;
 
 /// Where commands go.
 pub(crate) type Sink<'a> = dyn FnMut(Command) + 'a;
@@ -49,6 +50,7 @@ pub(crate) struct Extractor {
     concealed: bool,
     pasting: bool,
     width: Option<u16>,
+    keys: Keys,
     n: u64,
 }
 
@@ -97,6 +99,7 @@ impl Extractor {
             concealed: false,
             pasting: false,
             width: None,
+            keys: Keys::default(),
             n: 0,
         }
     }
@@ -105,6 +108,7 @@ impl Extractor {
     /// encoded.
     pub(crate) fn output(&mut self, bytes: &[u8], place: &Range<u64>, at: Option<Timestamp>, sink: &mut Sink<'_>) {
         self.at = at;
+        self.note_printed(bytes.len());
         let exact = place.end - place.start == bytes.len() as u64;
         let mut scanner = std::mem::take(&mut self.scanner);
         scanner.feed(bytes, place.start, &mut |token, at| self.token(&token, if exact { &at } else { place }, sink));
@@ -133,6 +137,7 @@ impl Extractor {
         }
         self.resolve(sink);
         self.judge_suspects(sink);
+        self.finish_typed(sink);
         self.flush(sink);
     }
 
@@ -241,6 +246,8 @@ impl Extractor {
             self.resolve(sink);
             self.accept(&line, &found, reading.interrupted, sink);
             self.opener = None;
+        } else if self.waits_silently() {
+            self.accept(&line, &found, false, sink);
         } else {
             self.learn(&line, &found);
         }
@@ -307,6 +314,7 @@ impl Extractor {
             self.row.clear();
             return;
         }
+        self.note_echo();
         let reading = if self.may_matter() { self.row.read(self.width) } else { Reading::default() };
         if reading.lines.is_empty() {
             return self.pass_row();
@@ -342,7 +350,10 @@ impl Extractor {
                 let found = Found::shell(0, 0, Confidence::Medium);
                 self.accept(&line, &found, false, sink);
             }
-            None => self.opening_row(line, sink),
+            None => match self.take_bare(line.lines.last().map_or("", String::as_str)) {
+                Some((prompt, typed)) => self.accept_bare(&line, &prompt, &typed, sink),
+                None => self.opening_row(line, sink),
+            },
         }
     }
 
@@ -366,6 +377,7 @@ impl Extractor {
             || stock_end(&text).is_some()
             || repl_end(&text).is_some()
             || continuation_end(&text).is_some()
+            || self.may_be_typed(&text)
     }
 
     /// The record ends inside a row: a command may have lost its line end, or was never entered.
