@@ -13,7 +13,7 @@ use crate::command::cleaned::rebuild;
 use crate::command::draft::{Draft, License};
 use crate::command::history::History;
 use crate::command::prompt::{Prompts, continuation_end, repl_end, stock_end};
-use crate::command::row::{Reading, Row};
+use crate::command::row::{Reading, Row, Width};
 use crate::command::{Command, Confidence, Mark};
 use crate::scan::{Params, Scanner, Token};
 use crate::session::Platform;
@@ -49,7 +49,7 @@ pub(crate) struct Extractor {
     alternate: Option<License>,
     concealed: bool,
     pasting: bool,
-    width: Option<u16>,
+    width: Width,
     keys: Keys,
     n: u64,
 }
@@ -98,7 +98,7 @@ impl Extractor {
             alternate: None,
             concealed: false,
             pasting: false,
-            width: None,
+            width: Width::Unknown,
             keys: Keys::default(),
             n: 0,
         }
@@ -108,7 +108,6 @@ impl Extractor {
     /// encoded.
     pub(crate) fn output(&mut self, bytes: &[u8], place: &Range<u64>, at: Option<Timestamp>, sink: &mut Sink<'_>) {
         self.at = at;
-        self.note_printed(bytes.len());
         let exact = place.end - place.start == bytes.len() as u64;
         let mut scanner = std::mem::take(&mut self.scanner);
         scanner.feed(bytes, place.start, &mut |token, at| self.token(&token, if exact { &at } else { place }, sink));
@@ -119,8 +118,8 @@ impl Extractor {
     pub(crate) fn line(&mut self, text: &str, place: &Range<u64>, at: Option<Timestamp>, sink: &mut Sink<'_>) {
         self.at = at;
         self.row.clear();
-        let rebuilt = rebuild(text, self.width.map(usize::from));
-        self.width = rebuilt.width.and_then(|width| u16::try_from(width).ok()).or(self.width);
+        let rebuilt = rebuild(text, self.width.cols().map(usize::from));
+        self.width.show(rebuilt.width.and_then(|width| u16::try_from(width).ok()));
         self.row.push(rebuilt.text.as_bytes(), place);
         (self.row.edited, self.row.rang) = (rebuilt.edited, rebuilt.rang);
         let cancelled = rebuilt.text.ends_with("^C");
@@ -178,6 +177,7 @@ impl Extractor {
             'l' if alternate => {
                 self.alternate = None;
                 self.row.clear();
+                self.end_program_keys();
             }
             'h' if params.contains(2004) && !self.in_multiplexer() => self.row.begin_editing(place),
             'l' if params.contains(2004) && self.row.editing.is_some() => self.end_editing(sink),
@@ -227,7 +227,7 @@ impl Extractor {
     /// The line editor is done with a line.
     fn end_editing(&mut self, sink: &mut Sink<'_>) {
         let (reading, found) = self.read_edited();
-        self.width = reading.width.or(self.width);
+        self.width.show(reading.width);
         self.pasting = false;
         let line = self.take_row(&reading);
         let Some(found) = found else {
@@ -331,9 +331,7 @@ impl Extractor {
             self.row.bytes().first() == Some(&b'\r') && self.row.bytes().get(1).is_some_and(u8::is_ascii_graphic);
         let pasted = self.pasting && began_at_margin;
         let found = self.find_row(reading);
-        if let Some(width) = reading.width.filter(|_| found.is_some()) {
-            self.width = Some(width);
-        }
+        self.width.show(reading.width.filter(|_| found.is_some()));
         self.forget_completion();
         let line = self.take_row(reading);
         match found {

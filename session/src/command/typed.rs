@@ -76,19 +76,14 @@ impl Typist {
         }
     }
 
-    /// Whether keys were pressed that may have entered a line by themselves: a macro, a recorded key.
-    pub(crate) fn is_unknown(&self) -> bool {
-        self.inexact
-    }
-
     /// Keystrokes are lost: what is here of the line does not count.
     pub(crate) fn reset(&mut self) {
         *self = Self { inexact: true, ..Self::default() };
     }
 
-    /// Bytes typed since the last Enter.
-    pub(crate) fn len(&self) -> u64 {
-        self.bytes
+    /// What was typed so far was not for a shell: the line's keys do not tell its text.
+    pub(crate) fn doubt(&mut self) {
+        self.inexact |= !self.text.is_empty();
     }
 
     fn key(&mut self, byte: u8) -> Option<Key> {
@@ -135,6 +130,8 @@ impl Typist {
             Key::EraseToStart => self.erase(0, self.cursor),
             Key::EraseToEnd => self.erase(self.cursor, self.text.len()),
             Key::Left => self.cursor = self.before(),
+            // At the end of a line these take over what fish and zsh suggest.
+            Key::Right | Key::End if self.cursor >= self.text.len() => self.inexact |= !self.text.is_empty(),
             Key::Right => self.cursor = self.after(),
             Key::Start => self.cursor = 0,
             Key::End => self.cursor = self.text.len(),

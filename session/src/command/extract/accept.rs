@@ -104,6 +104,7 @@ impl Extractor {
         let again = format!("{}{}", draft.prompt, draft.text.trim_end());
         if self.row.bytes().windows(again.len()).any(|bytes| bytes == again.as_bytes()) {
             self.draft = None;
+            self.give_back();
         }
     }
 

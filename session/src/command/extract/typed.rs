@@ -13,7 +13,7 @@ use super::find::Found;
 use super::{Extractor, Line, Sink};
 use crate::command::draft::Draft;
 use crate::command::prompt::{PromptKind, stock_end};
-use crate::command::row::Reading;
+use crate::command::row::Width;
 use crate::command::typed::{TypedLine, Typist};
 use crate::command::{Command, Confidence, HiddenInput, Mark, Origin};
 use crate::shell::Invocation;
@@ -36,9 +36,12 @@ pub(super) struct Keys {
     lost: bool,
     /// The prompt of a shell that still waits although its row is gone: somebody else printed behind it.
     outstanding: Option<String>,
-    /// Bytes printed so far, and when a line was last entered.
-    printed: u64,
-    printed_at_enter: u64,
+    /// The line taken last, for when what looked like a command was a completion.
+    taken: Option<Entered>,
+    /// The screen may lack parts of a line: the window changed its size, or output is missing.
+    doubtful: bool,
+    /// The prompt at which a line was entered last: another line entered there was not read by its shell.
+    claimed: Option<Spot>,
     /// The terminal was told not to echo, and the shell to print no prompt.
     echo_off: bool,
     no_prompt: bool,
@@ -46,12 +49,19 @@ pub(super) struct Keys {
     reads_input: bool,
 }
 
+/// A prompt on a row: where the row begins, and how many prompts stand on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Spot {
+    row: u64,
+    prompts: usize,
+}
+
 /// A line that was entered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entered {
     line: TypedLine,
-    /// The shell prompt that stood alone on the row when it was entered, printed since the line before.
-    prompt: Option<String>,
+    /// The shell prompt that stood alone on the row when it was entered, and at which no other line was.
+    prompt: Option<(String, Spot)>,
     /// Nothing of it had appeared when it was entered, nor since.
     unseen: bool,
 }
@@ -63,7 +73,7 @@ enum Taken {
     Entered(TypedLine, Agreement),
     /// Something else was entered, and not echoed; what stands here is output.
     Silent(Entered),
-    /// Keys are missing or mean what only the program knows.
+    /// Keys are missing.
     Unknown,
     /// Nobody entered it.
     Nobody,
@@ -92,7 +102,10 @@ impl Extractor {
 
     /// The window is this wide from here on.
     pub(crate) fn resize(&mut self, cols: u16) {
-        self.width = Some(cols).filter(|cols| *cols > 0);
+        if cols > 0 {
+            self.keys.doubtful |= self.keys.active && self.width.cols() != Some(cols);
+            self.width = Width::Told(cols);
+        }
     }
 
     /// Messages of one direction are missing here.
@@ -101,7 +114,15 @@ impl Extractor {
             self.keys.typist.reset();
             self.keys.pending.clear();
             self.keys.lost = true;
+            self.keys.claimed = self.standing().map(|(_, spot)| spot);
+        } else {
+            self.keys.doubtful = true;
         }
+    }
+
+    /// A program that filled the screen ends: the keys so far were for it.
+    pub(super) fn end_program_keys(&mut self) {
+        self.keys.typist.doubt();
     }
 
     /// The session runs this command instead of a login shell.
@@ -114,37 +135,47 @@ impl Extractor {
     /// Somebody pressed Enter.
     fn enter(&mut self, line: TypedLine, sink: &mut Sink<'_>) {
         self.keys.active = true;
-        let fresh = self.keys.printed != std::mem::replace(&mut self.keys.printed_at_enter, self.keys.printed);
-        let standing = if self.row.bytes().len() <= MAX_STANDING { self.row.read(self.width) } else { Reading::default() };
-        let row = standing.lines.last().map_or("", String::as_str);
-        let prompt = self.standing_prompt(row).filter(|_| fresh && self.alternate.is_none());
-        if prompt.is_some() && self.front_is_silent() {
-            self.settle_silent(sink);
+        let standing = self.standing();
+        if let Some((_, spot)) = &standing {
+            self.settle_silent(*spot, sink);
         }
-        let typed = line.text.trim();
-        let unseen = prompt.is_some() || (self.alternate.is_none() && (typed.is_empty() || !row.contains(typed)));
-        if self.is_blind() && !looks_secret(row) {
+        let claimed = std::mem::replace(&mut self.keys.claimed, standing.as_ref().map(|(_, spot)| *spot));
+        let prompt = standing.filter(|(_, spot)| claimed != Some(*spot));
+        if self.is_blind() && !looks_secret(&self.standing_row()) {
             return self.enter_blindly(line, sink);
         }
+        let typed = line.text.trim();
+        let seen = || self.alternate.is_some() || (!typed.is_empty() && self.standing_row().contains(typed));
+        let unseen = prompt.is_some() || !seen();
         if self.keys.pending.len() >= MAX_PENDING {
             self.keys.pending.pop_front();
         }
         self.keys.pending.push_back(Entered { line, prompt, unseen });
     }
 
-    /// The shell prompt (or several, behind commands that printed nothing) of which a row consists.
-    fn standing_prompt(&self, row: &str) -> Option<String> {
-        let (mut rest, mut prompt) = (row, None);
+    /// The row on which the cursor stands.
+    fn standing_row(&self) -> String {
+        if self.row.bytes().len() > MAX_STANDING {
+            return String::new();
+        }
+        self.row.read(self.width).lines.pop().unwrap_or_default()
+    }
+
+    /// The shell prompt (or several, behind commands that printed nothing) of which the row consists.
+    fn standing(&self) -> Option<(String, Spot)> {
+        let row = Some(self.standing_row()).filter(|_| self.alternate.is_none())?;
+        let (mut rest, mut prompt, mut prompts) = (row.as_str(), None, 0);
         while !rest.trim().is_empty() {
             let continues = prompt.is_some() || self.draft.as_ref().is_some_and(|draft| draft.wants.is_some());
-            let end = self.shell_prompt_end(rest).or_else(|| rest.starts_with("> ").then_some(2).filter(|_| continues))?;
-            let (head, tail) = rest.split_at_checked(end)?;
-            if prompt.is_none() || head != "> " {
+            let more = || Some(CONTINUATION.len()).filter(|_| continues && rest.starts_with(CONTINUATION));
+            let (head, tail) = rest.split_at_checked(self.shell_prompt_end(rest).or_else(more)?)?;
+            if prompt.is_none() || head != CONTINUATION {
                 prompt = Some(head.to_owned());
             }
-            rest = tail;
+            (rest, prompts) = (tail, prompts + 1);
         }
-        prompt.filter(|prompt| !looks_secret(prompt))
+        let spot = Spot { row: self.row.place.start, prompts };
+        prompt.filter(|prompt| !looks_secret(prompt)).map(|prompt| (prompt, spot))
     }
 
     fn shell_prompt_end(&self, text: &str) -> Option<usize> {
@@ -157,13 +188,12 @@ impl Extractor {
             .filter(|end| *end > 0)
     }
 
-    fn front_is_silent(&self) -> bool {
-        self.keys.pending.front().is_some_and(|entered| entered.is_silent(false))
-    }
-
-    /// The first line that waits was taken by a shell that did not echo it.
-    fn settle_silent(&mut self, sink: &mut Sink<'_>) {
-        if let Some(entered) = self.keys.pending.pop_front() {
+    /// A further prompt stands on the row at which lines were entered: its shell has taken them without echo.
+    fn settle_silent(&mut self, now: Spot, sink: &mut Sink<'_>) {
+        let before = |entered: &Entered| {
+            entered.prompt.as_ref().is_some_and(|(_, spot)| spot.row == now.row && spot.prompts < now.prompts)
+        };
+        while let Some(entered) = self.keys.pending.pop_front_if(|entered| before(entered)) {
             self.begin_silent(entered, sink);
         }
     }
@@ -196,8 +226,11 @@ impl Extractor {
         marks.extend(Some(Mark::Edited).filter(|_| line.edited));
         let found = Found { origin: Origin::Keys, ..Found::shell(0, 0, confidence) };
         let shown = Line { lines: Vec::new(), place, marks, rang: false, edited_by_editor: false, at: line.at };
-        self.begin_or_continue(&line.text, prompt.as_deref().unwrap_or_default(), &shown, &found, sink);
-        while self.is_blind() && let Some(entered) = self.keys.pending.pop_front() {
+        let prompt = prompt.map(|(prompt, _)| prompt).unwrap_or_default();
+        self.begin_or_continue(&line.text, &prompt, &shown, &found, sink);
+        while self.is_blind()
+            && let Some(entered) = self.keys.pending.pop_front()
+        {
             self.enter_blindly(entered.line, sink);
         }
     }
@@ -206,12 +239,16 @@ impl Extractor {
     pub(super) fn accept_typed(&mut self, text: &str, prompt: &str, line: &Line, found: &Found, sink: &mut Sink<'_>) {
         match self.take(text, line.edited_by_editor) {
             Taken::Entered(typed, agreement) => {
-                let (line, found, text) = join(line, found, text, &typed, agreement);
+                let doubtful = std::mem::take(&mut self.keys.doubtful);
+                let (line, found, text) = join(line, found, text, &typed, agreement, doubtful);
                 self.begin_or_continue(&text, prompt, &line, &found, sink);
             }
-            Taken::Unknown => self.begin_or_continue(text, prompt, line, found, sink),
+            Taken::Unknown => {
+                self.keys.taken = None;
+                self.begin_or_continue(text, prompt, line, found, sink);
+            }
             Taken::Silent(mut entered) => {
-                entered.prompt.get_or_insert_with(|| prompt.to_owned());
+                entered.prompt.get_or_insert_with(|| (prompt.to_owned(), Spot { row: line.place.start, prompts: 1 }));
                 self.begin_silent(entered, sink);
                 self.rows_since += u64::from(!text.trim().is_empty());
             }
@@ -227,7 +264,9 @@ impl Extractor {
         let mut entered = Vec::new();
         for text in texts {
             match self.take(text, true) {
-                Taken::Entered(typed, agreement) => entered.push(choose(text, &typed, agreement).to_owned()),
+                Taken::Entered(typed, agreement) => {
+                    entered.push(choose(text, &typed, agreement, self.keys.doubtful).to_owned())
+                }
                 Taken::Unknown => entered.push((*text).to_owned()),
                 Taken::Silent(silent) => entered.push(silent.line.text),
                 Taken::Nobody => {}
@@ -243,37 +282,49 @@ impl Extractor {
 
     /// Whether a line was entered at the prompt that stands here, and nothing of it appeared.
     pub(super) fn waits_silently(&self) -> bool {
-        self.front_is_silent()
+        self.keys.pending.iter().any(|entered| entered.is_silent(false))
     }
 
     /// Who entered this, the earliest line that fits; lines before it went to a program.
     fn take(&mut self, text: &str, in_editor: bool) -> Taken {
         let keys = &mut self.keys;
-        let agreement = |entered: &Entered| agreement(&entered.line, text);
-        let fits = |entered: &Entered| matches!(agreement(entered), Agreement::Open | Agreement::Close);
         let blank = text.trim().is_empty();
-        let same = keys.pending.iter().position(|entered| agreement(entered) == Agreement::Same);
-        if same.is_none() && keys.pending.front().is_some_and(|entered| entered.is_silent(keys.echo_off && !keys.reads_input) && (blank || entered.line.exact)) {
-            return keys.pending.pop_front().map_or(Taken::Nobody, Taken::Silent);
-        }
-        let last = keys.pending.len().checked_sub(1);
-        let found = same
-            .or_else(|| last.filter(|last| !blank && keys.pending.get(*last).is_some_and(fits)))
-            .or_else(|| keys.pending.iter().position(fits).filter(|_| !blank))
-            .or_else(|| last.filter(|_| !blank && in_editor));
-        let Some(found) = found else {
-            let unknown = keys.lost || keys.typist.is_unknown();
-            return if unknown && !blank { Taken::Unknown } else { Taken::Nobody };
+        let is = |wanted: &[Agreement]| {
+            let fits = |entered: &Entered| wanted.contains(&agreement(&entered.line, text));
+            keys.pending.iter().position(fits)
+        };
+        let last = keys.pending.len().checked_sub(1).filter(|_| !blank);
+        let last_fits = last.filter(|last| {
+            keys.pending.get(*last).is_some_and(|entered| agreement(&entered.line, text) != Agreement::Different)
+        });
+        let same = is(&[Agreement::Same]);
+        let ahead = keys.echo_off && !keys.reads_input;
+        let silent = keys.pending.iter().position(|entered| entered.is_silent(ahead) && (blank || entered.line.exact));
+        let near = last_fits.or_else(|| is(&[Agreement::Open, Agreement::Close]).filter(|_| !blank));
+        let silent = silent.filter(|silent| same.is_none() && near.is_none_or(|near| near >= *silent));
+        let Some(found) = silent.or(same).or(near).or(last.filter(|_| in_editor)) else {
+            return if keys.lost && !blank { Taken::Unknown } else { Taken::Nobody };
         };
         let mut passed: Vec<Entered> = keys.pending.drain(..=found).collect();
-        keys.outstanding = None;
         let Some(entered) = passed.pop() else { return Taken::Nobody };
-        let agreement = agreement(&entered);
-        keys.lost &= agreement != Agreement::Same;
+        keys.outstanding = None;
         for passed in passed.into_iter().filter(|passed| passed.unseen) {
             self.hide(&passed.line);
         }
+        if silent.is_some() {
+            return Taken::Silent(entered);
+        }
+        self.keys.taken = Some(entered.clone());
+        let agreement = agreement(&entered.line, text);
+        self.keys.lost &= agreement != Agreement::Same;
         Taken::Entered(entered.line, agreement)
+    }
+
+    /// What was taken last was no command yet: Enter is still to come.
+    pub(super) fn give_back(&mut self) {
+        if let Some(entered) = self.keys.taken.take() {
+            self.keys.pending.push_front(entered);
+        }
     }
 
     /// Who entered a row without a prompt, at a prompt whose own row is gone.
@@ -289,7 +340,8 @@ impl Extractor {
 
     pub(super) fn accept_bare(&mut self, line: &Line, prompt: &str, typed: &TypedLine, sink: &mut Sink<'_>) {
         let shown = line.lines.last().map_or("", String::as_str);
-        let (line, found, text) = join(line, &Found::shell(0, 0, Confidence::Medium), shown, typed, Agreement::Same);
+        let (line, found, text) =
+            join(line, &Found::shell(0, 0, Confidence::Medium), shown, typed, Agreement::Same, false);
         self.begin_or_continue(&text, prompt, &line, &found, sink);
     }
 
@@ -306,15 +358,15 @@ impl Extractor {
         self.keys.pending.iter().any(|entered| {
             let typed = entered.line.text.trim_end();
             !typed.is_empty() && text.trim_end().ends_with(typed)
-                || entered.prompt.as_deref().is_some_and(|prompt| text.starts_with(prompt))
+                || entered.prompt.as_ref().is_some_and(|(prompt, _)| text.starts_with(prompt.as_str()))
         })
     }
 
     /// The prompt of a row that only the keys explain: it ends in what was entered, or was all that stood there when
     /// something was.
     pub(super) fn find_typed(&self, line: usize, text: &str) -> Option<Found> {
-        let front = self.keys.pending.front()?;
-        if let Some(prompt) = front.prompt.as_deref().filter(|prompt| text.starts_with(prompt)) {
+        let prompts = self.keys.pending.iter().filter_map(|entered| entered.prompt.as_ref());
+        if let Some((prompt, _)) = prompts.into_iter().find(|(prompt, _)| text.starts_with(prompt.as_str())) {
             return Some(Found::shell(line, prompt.len(), Confidence::High));
         }
         let head = self.keys.pending.iter().find_map(|entered| {
@@ -349,7 +401,10 @@ impl Extractor {
 
     /// Input that appears nowhere: only its length is kept.
     fn hide(&mut self, line: &TypedLine) {
-        if line.bytes > 0 && let Some(draft) = &mut self.draft && draft.hidden.len() < MAX_PENDING {
+        if line.bytes > 0
+            && let Some(draft) = &mut self.draft
+            && draft.hidden.len() < MAX_PENDING
+        {
             draft.hidden.push(HiddenInput { at: line.at, length: line.bytes });
         }
     }
@@ -364,11 +419,6 @@ impl Extractor {
             }
         }
     }
-
-    /// Counts what the terminal printed.
-    pub(super) fn note_printed(&mut self, bytes: usize) {
-        self.keys.printed += bytes as u64;
-    }
 }
 
 impl Entered {
@@ -379,7 +429,14 @@ impl Entered {
 }
 
 /// A line on the screen and the keys that entered it, as one.
-fn join(line: &Line, found: &Found, text: &str, typed: &TypedLine, agreement: Agreement) -> (Line, Found, String) {
+fn join(
+    line: &Line,
+    found: &Found,
+    text: &str,
+    typed: &TypedLine,
+    agreement: Agreement,
+    doubtful: bool,
+) -> (Line, Found, String) {
     let mut line = Line { at: typed.at.or(line.at), ..line.clone() };
     let confidence = match agreement {
         Agreement::Same | Agreement::Open => found.confidence,
@@ -394,14 +451,21 @@ fn join(line: &Line, found: &Found, text: &str, typed: &TypedLine, agreement: Ag
         line.marks.push(Mark::Edited);
     }
     let origin = if found.origin == Origin::Screen { Origin::Keys } else { found.origin };
-    let text = choose(text, typed, agreement).to_owned();
+    let text = choose(text, typed, agreement, doubtful).to_owned();
     (line, Found { origin, confidence, ..*found }, text)
 }
 
-/// The text that the shell got: the screen has what programs made of the keys, the keys have tabs and blanks.
-fn choose<'a>(shown: &'a str, typed: &'a TypedLine, agreement: Agreement) -> &'a str {
-    let keys = agreement == Agreement::Same && typed.exact && !typed.text.chars().any(char::is_control);
-    if keys { &typed.text } else { shown }
+/// The text that the shell got. The screen has what programs made of the keys; the keys have tabs, and what the screen has
+/// lost: to a resize, to a gap, to what others printed between.
+fn choose<'a>(shown: &'a str, typed: &'a TypedLine, agreement: Agreement, doubtful: bool) -> &'a str {
+    let (seen, keys) = (shown.trim(), typed.text.trim());
+    let keys = match agreement {
+        Agreement::Same => typed.exact,
+        // What stands around it was printed by others, or left where a shell misjudges the width of its prompt.
+        Agreement::Close if seen.contains(keys) => true,
+        _ => typed.exact && doubtful && seen.len() < keys.len(),
+    };
+    if keys && typed.text.chars().all(|c| c == '\t' || !c.is_control()) { &typed.text } else { shown }
 }
 
 fn agreement(line: &TypedLine, shown: &str) -> Agreement {
@@ -410,13 +474,21 @@ fn agreement(line: &TypedLine, shown: &str) -> Agreement {
     if typed == shown {
         return Agreement::Same;
     }
-    if !line.exact {
+    // Keys before the line were for a program that has ended since (`q` of a pager).
+    if !line.exact || (!shown.is_empty() && typed.ends_with(&shown)) {
         return Agreement::Open;
     }
     let shared = common_prefix(typed.chars(), shown.chars()) + common_prefix(typed.chars().rev(), shown.chars().rev());
     let longer = typed.chars().count().max(shown.chars().count());
-    if shared * 2 >= longer { Agreement::Close } else { Agreement::Different }
+    let inside =
+        shown.len() >= MIN_INSIDE && typed.contains(&shown) || typed.len() >= MIN_INSIDE && shown.contains(&typed);
+    if inside || shared * 2 >= longer { Agreement::Close } else { Agreement::Different }
 }
+
+/// Shortest text whose appearance inside another is no chance, in bytes.
+const MIN_INSIDE: usize = 4;
+/// What bash and dash print to ask for the rest of a command.
+const CONTINUATION: &str = "> ";
 
 fn common_prefix(a: impl Iterator<Item = char>, b: impl Iterator<Item = char>) -> usize {
     a.zip(b).take_while(|(a, b)| a == b).count()
@@ -430,8 +502,24 @@ fn looks_secret(row: &str) -> bool {
 
 /// Words that requests for secrets hold.
 const SECRETS: &[&str] = &[
-    "passw", "passphrase", "passcode", "pin:", "pin>", "pin ", "otp", "token", "secret", "verification code", "one-time",
-    "mot de passe", "kennwort", "passwort", "contraseña", "senha", "パスワード", "密码",
+    "passw",
+    "passphrase",
+    "passcode",
+    "pin:",
+    "pin>",
+    "pin ",
+    "otp",
+    "token",
+    "secret",
+    "verification code",
+    "one-time",
+    "mot de passe",
+    "kennwort",
+    "passwort",
+    "contraseña",
+    "senha",
+    "パスワード",
+    "密码",
 ];
 /// Programs that may read the next line themselves, without a prompt that tells.
 const READERS: &str = "\
