@@ -65,7 +65,7 @@ struct Reading<'j> {
 
 /// Output of a record without times comes in pieces of this size, cut at a line end, one piece in each [`BEAT`].
 const PIECE: usize = 256;
-const BEAT: SignedDuration = SignedDuration::from_millis(50);
+const BEAT: SignedDuration = SignedDuration::from_millis(200);
 /// Most pieces of a record without times; longer records come in larger pieces.
 const MAX_PIECES: u64 = 200_000;
 /// Output from whose look the size of an unknown window is inferred.

@@ -63,27 +63,33 @@ impl View<'_> {
         let (title, rest) = split_top(area, 1);
         let (rest, status) = split_bottom(rest, 2);
         let (main, timeline) = split_bottom(rest, if area.height >= TALL { 4 } else { 1 });
-        bar::title(self, title, buffer);
         timeline::draw(self, timeline, buffer);
-        self.draw_main(main, buffer);
+        let shown = self.draw_main(main, buffer);
+        bar::title(self, title, &screen::cut(self, shown), buffer);
         bar::status(self, status, buffer)
     }
 
-    fn draw_main(&self, area: Rect, buffer: &mut Buffer) {
+    /// Draws what is between the bars; the area that the session's screen got.
+    fn draw_main(&self, area: Rect, buffer: &mut Buffer) -> Rect {
         match self.player.cover {
-            Cover::Help => return cover::help(area, buffer),
-            Cover::Raw(row) => return cover::raw(self, row, area, buffer),
-            Cover::None => {}
+            Cover::Help => cover::help(area, buffer),
+            Cover::Raw(row) => cover::raw(self, row, area, buffer),
+            Cover::None => return self.draw_screen(area, buffer),
         }
-        let (area, hidden) =
-            if self.player.hidden { split_bottom(area, area.height.min(12) / 2) } else { (area, Rect::ZERO) };
+        area
+    }
+
+    fn draw_screen(&self, area: Rect, buffer: &mut Buffer) -> Rect {
+        let hidden = if self.player.hidden { area.height.min(16) / 2 } else { 0 };
+        let (area, hidden) = split_bottom(area, hidden);
+        let cols = self.screen.size().1;
         let hits = self.player.search.as_ref().is_some_and(|search| search.open);
-        let roomy = area.width >= self.screen.size().1.saturating_add(LIST).min(130);
-        let (area, list) = match (roomy, hits || self.player.list_open) {
-            (true, _) => split_right(area, (area.width - self.screen.size().1.min(area.width - LIST)).clamp(LIST, 70)),
-            (false, true) => split_right(area, LIST.min(area.width / 2)),
-            (false, false) => (area, Rect::ZERO),
+        let list = match (area.width >= cols.saturating_add(LIST).min(130), hits || self.player.list_open) {
+            (true, _) => area.width.saturating_sub(cols).clamp(LIST, 72),
+            (false, true) => LIST.min(area.width / 2),
+            (false, false) => 0,
         };
+        let (area, list) = split_right(area, list);
         screen::draw(self, area, buffer);
         if list.width > 0 {
             list::draw(self, list, buffer);
@@ -91,6 +97,7 @@ impl View<'_> {
         if hidden.height > 0 {
             cover::hidden(self, hidden, buffer);
         }
+        area
     }
 
     /// A style with a foreground where colours are wanted, else with what stands for it.

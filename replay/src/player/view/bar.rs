@@ -9,7 +9,7 @@ use crate::index::{IDLE, MarkKind, Moment, Progress, duration};
 use crate::player::Prompt;
 
 /// Draws the title: which session, what the window is called, how far the index is.
-pub(super) fn title(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
+pub(super) fn title(view: &View<'_>, area: Rect, cut: &str, buffer: &mut Buffer) {
     fill(buffer, area, REVERSED);
     let session = view.index.session.as_deref().unwrap_or("session without an id");
     let mut text = format!(" {session}  {}", view.index.record);
@@ -20,12 +20,14 @@ pub(super) fn title(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
         text.push_str(&format!("  title: {}", view.screen.title()));
     }
     put(buffer, area, 0, &text, REVERSED);
-    let right = match &view.index.progress {
-        Progress::Reading(done) => format!(" indexing {}% ", done / 10),
-        Progress::Failed(why) => format!(" index: {why} "),
-        Progress::Done if view.screen.is_alternate() => " full-screen program  ? help ".to_owned(),
-        Progress::Done => " ? help ".to_owned(),
+    let state = match &view.index.progress {
+        Progress::Reading(done) => format!("  indexing {}%", done / 10),
+        Progress::Failed(why) => format!("  index: {why}"),
+        Progress::Done => String::new(),
     };
+    let (rows, cols) = view.screen.size();
+    let alternate = if view.screen.is_alternate() { " full-screen" } else { "" };
+    let right = format!("{state}{cut} {cols}x{rows}{alternate}  ? help ");
     let col = area.width.saturating_sub(u16::try_from(right.chars().count()).unwrap_or(0));
     put_at(buffer, area, (col, 0), &right, REVERSED);
 }
@@ -56,7 +58,7 @@ pub(super) fn status(view: &View<'_>, area: Rect, buffer: &mut Buffer) -> Option
 
 fn times(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     let (player, index) = (view.player, view.index);
-    let sign = if player.playing { '▶' } else { '⏸' };
+    let sign = if player.playing { '▶' } else { '‖' };
     let since = player.pos.checked_sub(1).map_or(0, |last| index.axis(last, false));
     let length = index.length(false);
     let idle =
@@ -117,7 +119,7 @@ fn words(view: &View<'_>) -> Vec<(String, Style)> {
         DIM,
     ));
     if player.message.is_none() && player.search.is_none() {
-        words.push(("space n p f F / : + - i . , h x ? q".to_owned(), DIM));
+        words.push(("space n p f / : ?".to_owned(), DIM));
     }
     words
 }

@@ -41,7 +41,7 @@ pub(super) fn help(area: Rect, buffer: &mut Buffer) {
     for (at, (keys, what)) in KEYS.iter().enumerate() {
         let col = u16::try_from(at / rows).unwrap_or(0) * 40;
         let row = u16::try_from(at % rows + 2).unwrap_or(u16::MAX);
-        let right = format!("{keys:>9}");
+        let right = format!("{keys:>13}");
         put_at(buffer, area, (col, row), &right, BOLD);
         put_at(
             buffer,

@@ -9,10 +9,7 @@ use super::{DIM, View, put_at};
 pub(super) fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     let (rows, cols) = view.screen.size();
     let cursor = view.screen.cursor();
-    let first =
-        |side: u16, room: u16, at: u16| at.saturating_add(1).saturating_sub(room).min(side.saturating_sub(room));
-    let top = first(rows, area.height, last_used(view).max(cursor.row).min(cursor.row.saturating_add(area.height / 2)));
-    let left = first(cols, area.width, cursor.col.min(cols.saturating_sub(1)));
+    let (top, left) = corner(view, area);
     for row in 0..area.height.min(rows - top) {
         for col in 0..area.width.min(cols - left) {
             let Some(cell) = view.screen.cell(top + row, left + col) else { continue };
@@ -30,7 +27,7 @@ pub(super) fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
         }
     }
     highlight(view, area, (top, left), buffer);
-    frame(view, area, (top, left), buffer);
+    frame(view, area, buffer);
 }
 
 /// The last row in which there is something.
@@ -38,8 +35,8 @@ fn last_used(view: &View<'_>) -> u16 {
     (0..view.screen.size().0).rev().find(|row| !view.screen.row(*row).is_empty()).unwrap_or(0)
 }
 
-/// Shows where the screen ends, or that there is more of it than there is room for.
-fn frame(view: &View<'_>, area: Rect, (top, left): (u16, u16), buffer: &mut Buffer) {
+/// Shows where the screen ends.
+fn frame(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     let (rows, cols) = view.screen.size();
     if cols < area.width {
         for row in 0..rows.min(area.height) {
@@ -53,17 +50,25 @@ fn frame(view: &View<'_>, area: Rect, (top, left): (u16, u16), buffer: &mut Buff
         }
         put_at(buffer, area, (1, rows), &format!(" {cols}x{rows} "), DIM);
     }
-    let cut = rows > area.height || cols > area.width;
-    if cut && !view.player.zoom {
-        let last = (top + area.height).min(rows);
-        let text = if cols > area.width {
-            format!(" rows {}-{last}/{rows} columns {}-{}/{cols} ", top + 1, left + 1, (left + area.width).min(cols))
-        } else {
-            format!(" rows {}-{last}/{rows} ", top + 1)
-        };
-        let col = area.width.saturating_sub(u16::try_from(text.len()).unwrap_or(0));
-        put_at(buffer, area, (col, 0), &text, super::REVERSED.add_modifier(Modifier::DIM));
-    }
+}
+
+/// Which part of the screen there is room for; nothing if it is all of it.
+pub(super) fn cut(view: &View<'_>, area: Rect) -> String {
+    let (rows, cols) = view.screen.size();
+    let (top, left) = corner(view, area);
+    let of_rows = (rows > area.height).then(|| format!("  rows {}-{} of", top + 1, top + area.height));
+    let of_cols = (cols > area.width).then(|| format!("  columns {}-{} of", left + 1, left + area.width));
+    of_rows.unwrap_or_default() + &of_cols.unwrap_or_default()
+}
+
+/// The first row and column that are shown.
+fn corner(view: &View<'_>, area: Rect) -> (u16, u16) {
+    let (rows, cols) = view.screen.size();
+    let cursor = view.screen.cursor();
+    let first =
+        |side: u16, room: u16, at: u16| at.saturating_add(1).saturating_sub(room).min(side.saturating_sub(room));
+    let row = last_used(view).max(cursor.row).min(cursor.row.saturating_add(area.height / 2));
+    (first(rows, area.height, row), first(cols, area.width, cursor.col.min(cols.saturating_sub(1))))
 }
 
 /// Marks what a search found.
