@@ -146,8 +146,29 @@ pub(crate) struct Export {
 /// `warden play`.
 #[derive(Debug, Args)]
 pub(crate) struct Play {
-    /// A capture, a recording or a transcript
+    /// A capture, a recording, a transcript or a log stream; `-` is standard input
     pub(crate) path: PathBuf,
+    /// Open at a place: seconds or MINUTES:SECONDS since the start, a time of day (UTC), RFC 3339, or @BYTE of the output
+    #[arg(long, value_name = "TIME|@OFFSET", group = "place")]
+    pub(crate) at: Option<String>,
+    /// Open at a command, by the number that `warden commands` gives it
+    #[arg(long, value_name = "N", group = "place")]
+    pub(crate) command: Option<u64>,
+    /// Open at a finding, counted from 1
+    #[arg(long, value_name = "N", group = "place")]
+    pub(crate) finding: Option<u64>,
+    /// How fast to play: 0.25 to 64
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub(crate) speed: f64,
+    /// Print the lines that were shown, each with its time, instead of playing them
+    #[arg(long)]
+    pub(crate) no_tui: bool,
+    /// Which session of a capture that holds several, from 0
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) session: usize,
+    /// Rules to find things with instead of the shipped library: a file or a folder (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) keys: Keys,
 }
