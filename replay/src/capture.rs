@@ -1,5 +1,8 @@
 //! Captures: files that hold the WebSocket messages of a data channel.
 
+#[allow(dead_code, unused_imports)] // Until `record` and `verify` use all of it.
+pub(crate) mod own;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use warden_protocol::channel::Opcode;
