@@ -20,7 +20,7 @@ pub mod transcript;
 
 pub use api_call::ApiCall;
 pub use command::Command;
-pub use reader::{Item, Kind, Reader};
+pub use reader::{Item, Kind, Reader, Timeline};
 pub use session::{Session, SessionId};
 pub use shell::Invocation;
 pub use timeline::Event;

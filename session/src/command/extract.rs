@@ -21,6 +21,7 @@ use crate::timeline::Fidelity;
 
 mod accept;
 mod find;
+mod typed;
 
 use find::Found;
 
