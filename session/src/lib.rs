@@ -23,4 +23,5 @@ pub use command::Command;
 pub use reader::{Item, Kind, Reader, Timeline};
 pub use session::{Session, SessionId};
 pub use shell::Invocation;
+pub use terminal::screen;
 pub use timeline::Event;

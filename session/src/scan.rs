@@ -60,6 +60,18 @@ pub(crate) struct Scanner {
     escape: bool,
 }
 
+impl Clone for Scanner {
+    fn clone(&self) -> Self {
+        let mut parser = vte::Parser::new();
+        // A string's body does not reach the parser.
+        if !self.string {
+            parser.advance(&mut Outcome::default(), &self.sequence);
+        }
+        let (sequence, start) = (self.sequence.clone(), self.start);
+        Self { parser, sequence, start, string: self.string, escape: self.escape }
+    }
+}
+
 impl std::fmt::Debug for Scanner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scanner")
@@ -145,7 +157,10 @@ impl Scanner {
             self.parser.advance(&mut outcome, &[byte]);
         }
         let string_ends = self.string && (byte == 0x07 || (byte == b'\\' && after_escape));
-        if string_ends || (!self.string && outcome.done) {
+        // The parser says nothing of a malformed control sequence, which ends like any other.
+        let is_csi = self.sequence.get(1) == Some(&b'[') && self.sequence.len() > 2;
+        let csi_ends = is_csi && (0x40..0x7f).contains(&byte);
+        if string_ends || (!self.string && (outcome.done || csi_ends)) {
             self.end_sequence(here + 1, &outcome, sink);
         }
         1
@@ -238,6 +253,7 @@ mod tests {
             ("application command", b"\x1b_x y\x1b\\z", &["0..7 hidden", "7..8 text z"]),
             ("charset", b"\x1b(Bx", &["0..3 escape \\x1b(B", "3..4 text x"]),
             ("cancelled", b"\x1b[1\x18x", &["0..3 escape \\x1b[1", "4..5 text x"]),
+            ("malformed", b"\x1b[1?mls", &["0..5 escape \\x1b[1?m", "5..7 text ls"]),
             ("unfinished", b"a\x1b[1", &["0..1 text a", "1..4 escape \\x1b[1"]),
         ];
         for (name, input, wanted) in rows {
