@@ -286,6 +286,10 @@ pub(crate) enum KindName {
     LogStream,
     /// CloudTrail records
     ApiCall,
+    /// WebSocket messages of a data channel
+    Capture,
+    /// asciicast, typescript with timing, ttyrec
+    Recording,
 }
 
 impl From<KindName> for Kind {
@@ -294,6 +298,8 @@ impl From<KindName> for Kind {
             KindName::Transcript => Self::Transcript,
             KindName::LogStream => Self::LogStream,
             KindName::ApiCall => Self::ApiCall,
+            KindName::Capture => Self::Capture,
+            KindName::Recording => Self::Recording,
         }
     }
 }

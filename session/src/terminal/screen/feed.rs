@@ -252,7 +252,7 @@ impl Machine {
         match (private, action) {
             (None, 'm') => return self.graphics(params, raw),
             (None | Some(b'?'), 'J') if matches!(params.as_slice(), [2, ..]) => {
-                self.leave(range.start, LineEnd::Erased)
+                self.leave(range.start, LineEnd::Erased);
             }
             (None | Some(b'?'), 'J' | 'K') | (None, 'P' | 'X' | 'M') => self.note_erased(params, action, range, sink),
             (Some(b'?'), 'h' | 'l') if [47, 1047, 1049].iter().any(|mode| params.contains(*mode)) => {
@@ -373,7 +373,7 @@ fn conceals(params: &[u16]) -> Option<bool> {
             // A colour's own parameters.
             38 | 48 | 58 => match rest.next() {
                 Some(5) => drop(rest.next()),
-                Some(2) => drop((rest.next(), rest.next(), rest.next())),
+                Some(2) => drop(rest.by_ref().nth(2)),
                 _ => {}
             },
             _ => {}

@@ -31,9 +31,11 @@ fn what_the_emulator_leaves_out_is_shown() {
     }
 }
 
+type Noted = &'static [(NoteKind, &'static str)];
+
 #[test]
 fn what_is_hidden_is_noted() {
-    let rows: &[(&str, &[u8], &[(NoteKind, &str)])] = &[
+    let rows: &[(&str, &[u8], Noted)] = &[
         ("concealed", b"\x1b[8mrm x\x1b[28m ls", &[(NoteKind::Concealed, "rm x")]),
         ("a colour is no concealment", b"\x1b[38;5;8mls", &[]),
         ("erased", b"rm x\r\x1b[Kls", &[(NoteKind::Erased, "rm x")]),
