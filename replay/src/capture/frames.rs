@@ -154,7 +154,7 @@ mod tests {
                     Found::Socket { .. } => 0,
                 })
                 .collect();
-            assert_eq!(offsets, [0, 46, 56, 100, 147], "{piece}");
+            assert_eq!(offsets, [0, 46, 56, 94, 141], "{piece}");
             assert!(matches!(found[4], Found::Damage { damage: Damage::Cut, .. }));
             let Found::Message { message, .. } = &found[0] else { panic!("{found:?}") };
             assert_eq!((message.bytes.as_ref(), message.at.as_millisecond()), (b"hi".as_ref(), 1500));
