@@ -4,6 +4,7 @@ mod capture;
 mod cli;
 mod command;
 mod exit;
+mod export;
 mod input;
 mod paint;
 mod pipeline;

@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
+use warden_session::screen::{self, Color, Screen};
+
+use crate::report::{Lines, escape};
 
 /// How a cell looks. The colours are CSS, so that the viewer needs no palette of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -16,6 +19,19 @@ pub(super) struct Style {
 }
 
 impl Style {
+    fn of(style: screen::Style) -> Self {
+        let names = [
+            (style.bold, "bold"),
+            (style.dim, "dim"),
+            (style.italic, "italic"),
+            (style.underline, "underline"),
+            (style.inverse, "inverse"),
+            (style.concealed, "concealed"),
+        ];
+        let names = names.into_iter().filter(|(on, _)| *on).map(|(_, name)| name).collect();
+        Self { front: css(style.fg), back: css(style.bg), names }
+    }
+
     fn to_json(&self) -> Value {
         let mut style = json!({});
         if let Some(front) = &self.front {
@@ -71,8 +87,10 @@ impl Styles {
 /// One cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cell {
-    /// One or more code points; empty for the right half of a wide character.
-    pub(super) text: String,
+    /// Its character; a blank in the right half of a wide one.
+    pub(super) first: char,
+    /// Character and combining characters, if it has any.
+    pub(super) all: Option<Box<str>>,
     /// Number of its style.
     pub(super) style: u32,
     /// Columns: 0 for the right half of a wide character.
@@ -81,11 +99,11 @@ pub(super) struct Cell {
 
 impl Cell {
     fn blank() -> Self {
-        Self { text: " ".to_owned(), style: 0, width: 1 }
+        Self { first: ' ', all: None, style: 0, width: 1 }
     }
 
     fn is_blank(&self) -> bool {
-        self.style == 0 && self.text == " "
+        self.style == 0 && self.first == ' ' && self.all.is_none()
     }
 }
 
@@ -103,6 +121,27 @@ pub(super) struct Grid {
 }
 
 impl Grid {
+    /// What a screen shows now.
+    pub(super) fn of(screen: &Screen, styles: &mut Styles) -> Self {
+        let (rows, cols) = screen.size();
+        let cursor = screen.cursor();
+        let mut last = (screen::Style::default(), 0);
+        let mut cell = |row, col| {
+            let Some(cell) = screen.cell(row, col) else { return Cell::blank() };
+            if cell.style != last.0 {
+                last = (cell.style, styles.number(Style::of(cell.style)));
+            }
+            let mut characters = cell.text.chars();
+            let first = characters.next().unwrap_or(' ');
+            let all = characters.next().map(|_| Box::from(cell.text));
+            let width = if cell.continuation { 0 } else { 1 + u8::from(cell.wide) };
+            Cell { first, all, style: last.1, width }
+        };
+        let rows = (0..rows).map(|row| (0..cols).map(|col| cell(row, col)).collect()).collect();
+        let col = cursor.col.min(cols.saturating_sub(1));
+        Self { cols, rows, cursor: (cursor.row, col, cursor.visible), title: escape(screen.title(), Lines::Show) }
+    }
+
     /// Operations that lead from `before` to this screen, as the viewer reads them (`screen.js` says how).
     pub(super) fn changes(&self, before: &Self) -> Vec<Value> {
         let mut out = Vec::new();
@@ -188,16 +227,43 @@ fn put(row: usize, col: usize, cells: &[Cell]) -> Value {
         }
     };
     for cell in cells.iter().filter(|cell| cell.width > 0) {
-        if cell.width > 1 || cell.text.chars().count() != 1 {
+        if cell.width > 1 || cell.all.is_some() {
             flush(&mut run, &mut op);
-            op.extend([json!([cell.width, cell.text]), json!(cell.style)]);
+            let text = cell.all.as_deref().map_or_else(|| cell.first.to_string(), ToOwned::to_owned);
+            op.extend([json!([cell.width, text]), json!(cell.style)]);
         } else if let Some((text, _)) = run.as_mut().filter(|(_, style)| *style == cell.style) {
-            text.push_str(&cell.text);
+            text.push(cell.first);
         } else {
             flush(&mut run, &mut op);
-            run = Some((cell.text.clone(), cell.style));
+            run = Some((cell.first.to_string(), cell.style));
         }
     }
     flush(&mut run, &mut op);
     Value::Array(op)
 }
+
+/// A colour as the style sheet's palette names it, or as it is.
+fn css(color: Color) -> Option<String> {
+    match color {
+        Color::Default => None,
+        Color::Rgb(red, green, blue) => Some(format!("#{red:02x}{green:02x}{blue:02x}")),
+        Color::Indexed(index) => Some(match index {
+            0..=15 => PALETTE.get(usize::from(index)).copied().unwrap_or_default().to_owned(),
+            16..=231 => {
+                let level = |step: u8| if step == 0 { 0 } else { 55 + 40 * step };
+                let step = index - 16;
+                format!("#{:02x}{:02x}{:02x}", level(step / 36), level(step / 6 % 6), level(step % 6))
+            }
+            _ => {
+                let grey = 8 + 10 * (index - 232);
+                format!("#{grey:02x}{grey:02x}{grey:02x}")
+            }
+        }),
+    }
+}
+
+/// The sixteen colours, chosen to be read on a dark screen.
+const PALETTE: [&str; 16] = [
+    "#2e3440", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#d8dee9", "#6b7689", "#ff7b86", "#b5e890",
+    "#ffd98a", "#82c4ff", "#dd95f5", "#7fdbe6", "#ffffff",
+];

@@ -1,0 +1,311 @@
+//! The first reading: what is known of a session as a whole, and what marks it.
+
+use std::io;
+use std::ops::Range;
+
+use jiff::Timestamp;
+use warden_protocol::channel::Report;
+use warden_rules::RuleSet;
+use warden_rules::detect::Detector;
+use warden_rules::finding::{Finding, Source as FoundIn};
+use warden_rules::mask::Masker;
+use warden_session::timeline::{self, Deviation, Direction, Fidelity, What};
+use warden_session::{Command, Item, Kind, Session, Timeline};
+
+use super::clock::Clock;
+use super::hidden::{Hidden, Watch};
+use super::redact::Redactor;
+use super::source::{Ending, Event, Happened, Source};
+
+/// Something that marks a place of a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Mark {
+    /// Time, if the record gives any.
+    pub(crate) at: Option<Timestamp>,
+    /// Its place: it comes before output that begins there.
+    pub(crate) place: u64,
+    /// What it is.
+    pub(crate) what: Marked,
+}
+
+/// What a [`Mark`] is.
+#[derive(Clone, Debug)]
+pub(crate) enum Marked {
+    /// A command that was run.
+    Command(Box<Command>),
+    /// A rule that matched it; secrets are masked.
+    Finding(Box<Finding>),
+    /// The window has another size from here on.
+    Resize {
+        /// Width.
+        cols: u16,
+        /// Height.
+        rows: u16,
+    },
+    /// Messages are missing.
+    Gap {
+        /// Of which direction.
+        direction: Direction,
+        /// How many; 0 if it is not known.
+        messages: u64,
+    },
+    /// Input that was not echoed.
+    Hidden {
+        /// How many bytes were typed.
+        bytes: u64,
+    },
+    /// The session ended with this code.
+    Exit(i64),
+    /// What a reader of the evidence has to know.
+    Note(String),
+}
+
+/// Marks that are kept; further ones are counted.
+pub(crate) const MAX_MARKS: usize = 200_000;
+
+/// What is known of a session as a whole.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// Who and where.
+    pub(crate) session: Session,
+    /// The record.
+    pub(crate) found_in: FoundIn,
+    /// Hex SHA-256 of the file.
+    pub(crate) sha256: String,
+    /// Time of the first and last event, if the record gives times.
+    pub(crate) times: Option<(Timestamp, Timestamp)>,
+    /// Places of the first and behind the last output.
+    pub(crate) places: Range<u64>,
+    /// Bytes of output.
+    pub(crate) output: u64,
+    /// Columns and rows at the beginning; `None` if the record does not say.
+    pub(crate) size: Option<(u16, u16)>,
+    /// What marks the session, in the order of places.
+    pub(crate) marks: Vec<Mark>,
+    /// Marks beyond [`MAX_MARKS`].
+    pub(crate) unlisted: u64,
+    /// Parts of the input that were not echoed, in order.
+    pub(crate) hidden: Vec<Range<u64>>,
+    /// What is missing or damaged.
+    pub(crate) deviations: Vec<(u64, Deviation)>,
+    /// What the capture amounts to.
+    pub(crate) ending: Ending,
+}
+
+/// Deviations that are kept, the first of each sort.
+const MAX_DEVIATIONS: usize = 32;
+
+impl Survey {
+    /// Reads the record. What has to be removed is learnt by the redactor.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn of(source: &Source, rules: &RuleSet, masker: &Masker, redactor: &mut Redactor) -> io::Result<Self> {
+        let sha256 = source.input.sha256()?.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut surveyor = Surveyor::new(source, sha256);
+        let mut commands = Commands::new(source, rules, masker);
+        let ending = source.read(&mut |event| {
+            surveyor.event(event, redactor);
+            commands.event(event);
+            Ok(())
+        })?;
+        surveyor.finish(redactor);
+        let mut survey = surveyor.survey;
+        survey.ending = ending;
+        commands.finish(source, &mut survey, redactor)?;
+        survey.marks.sort_by_key(|mark| mark.place);
+        Ok(survey)
+    }
+
+    /// How times become milliseconds.
+    pub(crate) fn clock(&self) -> Clock {
+        Clock::of(self.times.map(|(first, _)| first), self.places.start, self.places.end)
+    }
+
+    /// What the channel of a capture amounts to.
+    pub(crate) fn report(&self) -> Option<&Report> {
+        self.ending.capture.as_ref().map(|session| &session.report)
+    }
+
+    /// Milliseconds from the first to the last event.
+    pub(crate) fn duration(&self) -> u64 {
+        self.clock().ms(self.times.map(|(_, last)| last), self.places.end)
+    }
+
+    /// Whether something that should be there is not.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.deviations.iter().any(|(_, deviation)| deviation.is_incomplete())
+            || self.ending.capture.as_ref().is_some_and(|session| session.is_incomplete())
+    }
+
+    fn mark(&mut self, mark: Mark) {
+        if self.marks.len() < MAX_MARKS {
+            self.marks.push(mark);
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    fn note(&mut self, place: u64, deviation: Deviation) {
+        if self.deviations.len() < MAX_DEVIATIONS && !self.deviations.iter().any(|(_, known)| *known == deviation) {
+            self.deviations.push((place, deviation));
+        }
+    }
+}
+
+/// Notes what each event says by itself.
+struct Surveyor {
+    survey: Survey,
+    watch: Watch,
+    begun: bool,
+}
+
+impl Surveyor {
+    fn new(source: &Source, sha256: String) -> Self {
+        let survey = Survey {
+            session: Session::default(),
+            found_in: FoundIn::new(source.input.kind, &source.input.path),
+            sha256,
+            times: None,
+            places: 0..0,
+            output: 0,
+            size: None,
+            marks: Vec::new(),
+            unlisted: 0,
+            hidden: Vec::new(),
+            deviations: Vec::new(),
+            ending: Ending::default(),
+        };
+        Self { survey, watch: Watch::default(), begun: false }
+    }
+
+    fn event(&mut self, event: &Event<'_>, redactor: &mut Redactor) {
+        let survey = &mut self.survey;
+        if let Some(at) = event.at {
+            let (first, last) = survey.times.unwrap_or((at, at));
+            survey.times = Some((first.min(at), last.max(at)));
+        }
+        let place = event.place;
+        let what = match &event.what {
+            Happened::Exit(code) => Marked::Exit(*code),
+            Happened::Note(text) => Marked::Note(text.clone()),
+            Happened::Timeline(What::Output(bytes)) => {
+                self.watch.output(bytes, &mut |hidden| keep(survey, redactor, &hidden));
+                return self.output(place, bytes.len());
+            }
+            Happened::Timeline(What::Line(text)) => return self.output(place, text.len() + 2),
+            Happened::Timeline(What::Input(bytes)) => {
+                return self.watch.input(bytes, place, event.at, &mut |hidden| keep(survey, redactor, &hidden));
+            }
+            Happened::Timeline(What::Resize { cols, rows }) => {
+                survey.size.get_or_insert((*cols, *rows));
+                Marked::Resize { cols: *cols, rows: *rows }
+            }
+            Happened::Timeline(What::Gap { direction, messages }) => {
+                Marked::Gap { direction: *direction, messages: *messages }
+            }
+            Happened::Timeline(What::Deviation(deviation)) => {
+                survey.note(place, *deviation);
+                Marked::Note(deviation.to_string())
+            }
+            Happened::Timeline(What::Identity(_) | What::Program(_)) => return,
+        };
+        survey.mark(Mark { at: event.at, place, what });
+    }
+
+    fn output(&mut self, place: u64, bytes: usize) {
+        let survey = &mut self.survey;
+        if !std::mem::replace(&mut self.begun, true) {
+            survey.places.start = place;
+        }
+        survey.places.end = survey.places.end.max(place + bytes as u64);
+        survey.output += bytes as u64;
+    }
+
+    fn finish(&mut self, redactor: &mut Redactor) {
+        let survey = &mut self.survey;
+        std::mem::take(&mut self.watch).finish(&mut |hidden| keep(survey, redactor, &hidden));
+    }
+}
+
+fn keep(survey: &mut Survey, redactor: &mut Redactor, hidden: &Hidden) {
+    redactor.learn_hidden(&hidden.text);
+    let bytes = hidden.input.end - hidden.input.start;
+    survey.hidden.push(hidden.input.clone());
+    survey.mark(Mark { at: hidden.at, place: hidden.output, what: Marked::Hidden { bytes } });
+}
+
+/// Reads commands, and what the rules make of them.
+struct Commands<'a> {
+    timeline: Option<Timeline>,
+    items: Items<'a>,
+}
+
+struct Items<'a> {
+    detector: Detector<'a>,
+    masker: &'a Masker,
+    found_in: FoundIn,
+    session: Option<Session>,
+    commands: Vec<(Command, Vec<Finding>)>,
+}
+
+impl<'a> Commands<'a> {
+    fn new(source: &Source, rules: &'a RuleSet, masker: &'a Masker) -> Self {
+        let found_in = FoundIn::new(source.input.kind, &source.input.path);
+        let detector = Detector::new(rules);
+        let items = Items { detector, masker, found_in, session: None, commands: Vec::new() };
+        let is_capture = matches!(source.input.kind, Kind::Capture | Kind::Recording);
+        Self { timeline: is_capture.then(|| Timeline::new(Fidelity::Exact)), items }
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        let (Some(timeline), Happened::Timeline(what)) = (&mut self.timeline, &event.what) else { return };
+        let length = if let What::Output(bytes) = what { bytes.len() as u64 } else { 0 };
+        let event =
+            timeline::Event { offset: event.place..event.place + length, at: event.at, what: what.clone() };
+        let items = &mut self.items;
+        timeline.event(&event, &mut |item| items.take(item));
+    }
+
+    fn finish(mut self, source: &Source, survey: &mut Survey, redactor: &mut Redactor) -> io::Result<()> {
+        let items = &mut self.items;
+        match self.timeline {
+            Some(timeline) => timeline.finish(&mut |item| items.take(item)),
+            None => source.input.read(&mut |item| items.take(item))?,
+        }
+        survey.session = self.items.session.unwrap_or_default();
+        for (command, findings) in self.items.commands {
+            redactor.learn_command(&command);
+            let (at, place) = (command.at, command.offset.end);
+            survey.mark(Mark { at, place, what: Marked::Command(Box::new(command)) });
+            for finding in findings {
+                survey.mark(Mark { at, place, what: Marked::Finding(Box::new(finding)) });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Items<'_> {
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Session(session) => self.meet(&session),
+            Item::Command(session, command) => {
+                self.meet(&session);
+                if self.session.as_ref().is_some_and(|first| first.id == session.id) && self.commands.len() < MAX_MARKS {
+                    let mut findings = self.detector.command_findings(&session, &self.found_in, &command);
+                    findings.iter_mut().for_each(|finding| self.masker.finding(finding));
+                    self.commands.push((*command, findings));
+                }
+            }
+            Item::ApiCall(_) | Item::Deviation(_, _) => {}
+        }
+    }
+
+    fn meet(&mut self, session: &Session) {
+        let first = self.session.get_or_insert_with(|| session.clone());
+        if first.id.is_none() || first.id == session.id {
+            *first = session.clone();
+        }
+    }
+}
