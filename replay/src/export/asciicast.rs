@@ -33,8 +33,8 @@ const MAX_LABEL: usize = 1000;
 /// What the file system or the output says.
 pub(crate) fn write(teller: &Teller<'_>, version: Version, out: &mut dyn Write) -> io::Result<bool> {
     writeln!(out, "{}", header(teller.survey, version))?;
-    let mut cast = Cast { version, before: 0, held: Vec::new(), lossy: false, begun: false };
-    teller.tell(&mut |told| cast.take(teller, told, out))?;
+    let mut cast = Cast { version, before: 0, held: Vec::new(), lossy: false, sized: false };
+    teller.tell(&mut |told| cast.take(told, out))?;
     cast.finish(teller.survey.duration(), out)
 }
 
@@ -60,14 +60,13 @@ struct Cast {
     before: u64,
     held: Vec<u8>,
     lossy: bool,
-    begun: bool,
+    sized: bool,
 }
 
 impl Cast {
-    fn take(&mut self, teller: &Teller<'_>, told: &Told<'_>, out: &mut dyn Write) -> io::Result<()> {
+    fn take(&mut self, told: &Told<'_>, out: &mut dyn Write) -> io::Result<()> {
         match &told.what {
             Telling::Output(bytes) => {
-                self.begun = true;
                 let text = self.text(bytes);
                 if text.is_empty() { Ok(()) } else { self.event(told.ms, "o", &text, out) }
             }
@@ -79,7 +78,7 @@ impl Cast {
             }
             Telling::Mark(Marked::Resize { cols, rows }) => {
                 // The first size is the header's.
-                if !self.begun && teller.survey.size == Some((*cols, *rows)) {
+                if !std::mem::replace(&mut self.sized, true) {
                     return Ok(());
                 }
                 self.event(told.ms, "r", &format!("{cols}x{rows}"), out)

@@ -111,7 +111,7 @@ impl<'t, 's> Page<'t, 's> {
             }
             Marked::Finding(finding) => {
                 let text = finding.command.as_ref().map(|command| self.teller.text(&command.text)).unwrap_or_default();
-                let note = join([&text, &finding.rule.tags.join(" ")], "\n");
+                let note = join([&text, &techniques(&finding.rule.tags)], "\n");
                 self.mark(ms, "finding", &finding.rule.title, &note, Some(&finding.rule.level));
             }
             Marked::Hidden { bytes } => {
@@ -195,6 +195,12 @@ impl<'t, 's> Page<'t, 's> {
             ("js", &script),
         ])
     }
+}
+
+/// The ATT&CK techniques among a rule's tags.
+fn techniques(tags: &[String]) -> String {
+    let ids = tags.iter().filter_map(|tag| tag.strip_prefix("attack.t").filter(|id| id.starts_with(|c: char| c.is_ascii_digit())));
+    ids.map(|id| format!("T{id}")).collect::<Vec<_>>().join("  ")
 }
 
 /// Two texts with something between, unless one is empty.

@@ -221,7 +221,7 @@ fn row_changes(at: usize, row: &[Cell], before: &[Cell], out: &mut Vec<Value>) {
 fn put(row: usize, col: usize, cells: &[Cell]) -> Value {
     let mut op = vec![json!(2), json!(row), json!(col)];
     let mut run: Option<(String, u32)> = None;
-    let mut flush = |run: &mut Option<(String, u32)>, op: &mut Vec<Value>| {
+    let flush = |run: &mut Option<(String, u32)>, op: &mut Vec<Value>| {
         if let Some((text, style)) = run.take() {
             op.extend([json!(text), json!(style)]);
         }

@@ -173,9 +173,10 @@ function refresh() {
   $("size").textContent = `${screens.cols} × ${screens.cells.length}`;
   $("seek").value = String(Math.round(state.time));
   $("seek").setAttribute("aria-valuetext", `${clock(state.time)} of ${clock(view.duration)}`);
-  const wall = view.start === null ? "" : `  ${new Date(view.start + state.time).toISOString().replace("T", " ").slice(0, 19)} UTC`;
-  const waited = state.waited > 0 ? `  ⏩ idle ${clock(state.waited, true)}` : "";
-  $("clock").replaceChildren(element("b", clock(state.time, true)), ` / ${clock(view.duration)}${wall}${waited}`);
+  const more = [];
+  if (view.start !== null) more.push(new Date(view.start + state.time).toISOString().replace("T", " ").slice(0, 19) + " UTC");
+  if (state.waited > 0) more.push(`skipping ${clock(state.waited, true)} of silence`);
+  $("clock").replaceChildren(element("b", clock(state.time, true)), ` / ${clock(view.duration)}`, ...more.map((text) => element("span", text)));
   reveal();
   follow();
   document.body.dataset.time = String(Math.round(state.time));
@@ -200,7 +201,6 @@ function play(on) {
   if (on && state.time >= view.duration) state.time = 0;
   state.playing = on;
   state.last = performance.now();
-  $("play").textContent = on ? "⏸" : "▶";
   $("play").setAttribute("aria-label", on ? "Pause" : "Play");
   document.body.classList.toggle("playing", on);
   if (on) requestAnimationFrame(tick);
