@@ -6,10 +6,14 @@
 //! | format | module | one record is |
 //! |---|---|---|
 //! | frames JSON Lines | [`frames`] | a line `{"t":epoch seconds,"dir":"c2s\|s2c\|a2s\|s2a","opcode":1\|2,"b64":"…"}` |
+//! | HAR of a browser | [`har`] | an element of `_webSocketMessages` |
 
 mod damage;
 mod frames;
+mod har;
 mod secrets;
+mod url;
+mod walk;
 
 use std::io;
 
@@ -74,6 +78,29 @@ pub(crate) struct Socket {
     pub(crate) host: Option<String>,
 }
 
+/// What a capture says of itself as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Its format.
+    pub(crate) format: CaptureFormat,
+    /// Whether its records are those that were written.
+    pub(crate) chain: Chain,
+}
+
+/// State of the chain of hashes through the records of a capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chain {
+    /// The format has none.
+    Absent,
+    /// Each record's hash follows from those before.
+    Whole,
+    /// It breaks at this record, counted from 0.
+    Broken {
+        /// Number of the first record that does not follow from those before.
+        record: u64,
+    },
+}
+
 /// Where what is found goes. An error ends the reading and is handed on.
 pub(crate) type Sink<'a> = dyn FnMut(Found) -> io::Result<()> + 'a;
 
@@ -81,9 +108,14 @@ pub(crate) type Sink<'a> = dyn FnMut(Found) -> io::Result<()> + 'a;
 ///
 /// # Errors
 /// What the file system or the sink says, and that the input is no capture.
-pub(crate) fn read(input: &Input, secrets: &Secrets, sink: &mut Sink<'_>) -> io::Result<CaptureFormat> {
+pub(crate) fn read(input: &Input, secrets: &Secrets, sink: &mut Sink<'_>) -> io::Result<Facts> {
     let format = recognise(input)?;
-    let mut reader = Reader::new(format, secrets);
+    let mut reader = Reader::new(format, input, secrets)?;
+    let mut facts = Facts { format, chain: Chain::Absent };
+    let sink = &mut |found| {
+        facts.note(&found);
+        sink(found)
+    };
     let mut outcome = Ok(());
     let mut length = 0_u64;
     let deviation = input.bytes(&mut |bytes| {
@@ -95,7 +127,16 @@ pub(crate) fn read(input: &Input, secrets: &Secrets, sink: &mut Sink<'_>) -> io:
     if let Some(deviation) = deviation {
         pass(&mut outcome, sink, Found::Damage { offset: length, damage: Damage::Container(deviation) });
     }
-    outcome.map(|()| format)
+    outcome.map(|()| facts)
+}
+
+impl Facts {
+    fn note(&mut self, found: &Found) {
+        let broken = matches!(self.chain, Chain::Broken { .. });
+        if let (Found::Damage { damage: Damage::BrokenChain { record }, .. }, false) = (found, broken) {
+            self.chain = Chain::Broken { record: *record };
+        }
+    }
 }
 
 fn pass(outcome: &mut io::Result<()>, sink: &mut Sink<'_>, found: Found) {
@@ -115,29 +156,40 @@ fn recognise(input: &Input) -> io::Result<CaptureFormat> {
 #[derive(Debug)]
 enum Reader {
     Frames(frames::FramesReader),
+    Har(Box<har::HarReader>),
     /// A format that is recognised but not read.
-    Unread(CaptureFormat),
+    Unread,
 }
 
 impl Reader {
-    fn new(format: CaptureFormat, _secrets: &Secrets) -> Self {
-        match format {
+    fn new(format: CaptureFormat, input: &Input, _secrets: &Secrets) -> io::Result<Self> {
+        Ok(match format {
             CaptureFormat::Frames => Self::Frames(frames::FramesReader::default()),
-            other => Self::Unread(other),
-        }
+            CaptureFormat::Har => {
+                let mut reader = har::HarReader::urls();
+                input.bytes(&mut |bytes| {
+                    reader.feed(bytes, &mut |_| {});
+                    true
+                })?;
+                Self::Har(Box::new(har::HarReader::messages(reader.into_urls())))
+            }
+            CaptureFormat::Pcap | CaptureFormat::PcapNg => Self::Unread,
+        })
     }
 
     fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Found)) {
         match self {
             Self::Frames(reader) => reader.feed(bytes, sink),
-            Self::Unread(_) => {}
+            Self::Har(reader) => reader.feed(bytes, sink),
+            Self::Unread => {}
         }
     }
 
     fn finish(self, sink: &mut dyn FnMut(Found)) {
         match self {
             Self::Frames(reader) => reader.finish(sink),
-            Self::Unread(_) => sink(Found::Damage { offset: 0, damage: Damage::Unread }),
+            Self::Har(reader) => reader.finish(sink),
+            Self::Unread => sink(Found::Damage { offset: 0, damage: Damage::Unread }),
         }
     }
 }

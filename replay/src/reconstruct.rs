@@ -31,6 +31,8 @@ pub(crate) struct Moment {
     pub(crate) n: u64,
     /// Time of the capture at which the terminal could show it. Never before that of an earlier moment of the session.
     pub(crate) at: Timestamp,
+    /// Sequence number of a stream message.
+    pub(crate) sequence: Option<i64>,
     /// CreatedDate: milliseconds since 1970 by the sender's clock.
     pub(crate) created: Option<u64>,
     /// Bytes of terminal output (payload type 1 of the agent, in plaintext) before this moment: its place in the

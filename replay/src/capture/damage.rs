@@ -24,14 +24,31 @@ pub(crate) enum Damage {
     /// The format is known, but nothing of it was read.
     #[error("this format is not read")]
     Unread,
+    /// A record's hash does not follow from those before: it, or one before it, was changed, removed or moved.
+    #[error("the chain of hashes breaks at record {record}")]
+    BrokenChain {
+        /// Number of the record, from 0.
+        record: u64,
+    },
+    /// The record before this one is later.
+    #[error("the clock goes back by {ms} ms")]
+    ClockBack {
+        /// Milliseconds.
+        ms: i64,
+    },
     /// Messages of another session, in a format that cannot tell sessions apart.
     #[error("messages of another session are mixed in")]
     OtherSession,
 }
 
 impl Damage {
-    /// Whether messages may be missing (exit code 3). All damage that is not is tampering or a contradiction.
+    /// Whether messages may be missing (exit code 3).
     pub(crate) fn is_incomplete(&self) -> bool {
-        !matches!(self, Self::OtherSession)
+        !self.is_contradiction() && !matches!(self, Self::ClockBack { .. })
+    }
+
+    /// Whether the capture contradicts itself (exit code 1).
+    pub(crate) fn is_contradiction(&self) -> bool {
+        matches!(self, Self::OtherSession | Self::BrokenChain { .. })
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct FramesReader {
     start: u64,
     /// Bytes of the line that were dropped because it is too long.
     dropped: u64,
+    /// Time of the message before.
+    latest: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -91,11 +93,26 @@ impl FramesReader {
 
     fn line_ends(&mut self, line: &[u8], sink: &mut dyn FnMut(Found)) {
         match self.read(line) {
-            Ok(found) => found.into_iter().for_each(sink),
+            Ok(None) => {}
+            Ok(Some(found)) => {
+                self.watch_clock(&found, sink);
+                sink(found);
+            }
             Err(damage) => sink(Found::Damage { offset: self.start, damage }),
         }
         self.start += line.len() as u64 + self.dropped + 1;
         self.dropped = 0;
+    }
+
+    /// The records of one clock are in its order, unless somebody moved them.
+    fn watch_clock(&mut self, found: &Found, sink: &mut dyn FnMut(Found)) {
+        let Found::Message { offset, message, .. } = found else { return };
+        let latest = self.latest.replace(message.at).unwrap_or(message.at);
+        let ms = latest.duration_since(message.at).as_millis();
+        if latest > message.at {
+            let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+            sink(Found::Damage { offset: *offset, damage: Damage::ClockBack { ms } });
+        }
     }
 
     fn read(&self, line: &[u8]) -> Result<Option<Found>, Damage> {

@@ -62,7 +62,8 @@ impl Order {
     pub(super) fn damage(&mut self, offset: u64, damage: Damage, sink: &mut Sink<'_>) -> io::Result<()> {
         let (session, n, at) = (self.session, self.n, self.now.max(Timestamp::UNIX_EPOCH));
         let what = What::Damage { offset, damage };
-        sink(Moment { session, n, at, created: None, offset: self.offset, side: Side::Service, what })
+        let (sequence, created, side) = (None, None, Side::Service);
+        sink(Moment { session, n, at, sequence, created, offset: self.offset, side, what })
     }
 
     fn queue(&mut self, side: Side) -> &mut VecDeque<Event> {
@@ -88,8 +89,8 @@ impl Order {
         if let channel::What::Output(bytes) = &event.what {
             self.offset += bytes.len() as u64;
         }
-        let Event { n, created, side, what, .. } = event;
-        sink(Moment { session, n, at, created, offset, side, what: What::Channel(what) })
+        let Event { n, created, side, sequence, what, .. } = event;
+        sink(Moment { session, n, at, sequence, created, offset, side, what: What::Channel(what) })
     }
 }
 

@@ -106,6 +106,11 @@ impl Sessions {
         self.open.iter_mut().try_for_each(|open| open.note(offset, damage.clone(), sink))
     }
 
+    /// The id of a session, as far as it is known by now.
+    pub(crate) fn id(&self, session: usize) -> Option<&str> {
+        self.open.get(session)?.session.id.as_deref()
+    }
+
     /// The capture ends: gaps are given up, what waited is handed out.
     pub(crate) fn finish(mut self, sink: &mut Sink<'_>) -> io::Result<Vec<Session>> {
         if self.open.is_empty() && !self.early.is_empty() {
@@ -210,6 +215,11 @@ impl Session {
         if self.id.is_none() && !id.is_empty() {
             self.id = Some(id.clone());
         }
+    }
+
+    /// Whether digests are wrong, frames contradict each other, or the capture contradicts itself.
+    pub(crate) fn is_contradictory(&self) -> bool {
+        self.report.is_contradictory() || self.damage.iter().any(|(_, damage)| damage.is_contradiction())
     }
 
     /// Whether something is missing or stayed encrypted.

@@ -16,6 +16,18 @@ pub enum CaptureFormat {
     PcapNg,
 }
 
+impl CaptureFormat {
+    /// `frames`, `har`, `pcap` or `pcapng`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Frames => "frames",
+            Self::Har => "har",
+            Self::Pcap => "pcap",
+            Self::PcapNg => "pcapng",
+        }
+    }
+}
+
 /// The format of a capture from its first bytes (decompressed); `None` if it is none, or if more must be seen: `all` says
 /// that there are no more.
 ///
