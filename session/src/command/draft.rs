@@ -6,7 +6,7 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use crate::command::prompt::{PromptKind, directory, user};
-use crate::command::{Command, Confidence, Mark, Origin};
+use crate::command::{Command, Confidence, HiddenInput, Mark, Origin};
 use crate::session::Platform;
 use crate::shell::{Dialect, Invocation, Parsed, Unfinished, parse, unfinished};
 
@@ -27,6 +27,8 @@ pub(crate) struct Draft {
     pub(crate) wants: Option<Unfinished>,
     /// What the text starts, as far as it is here.
     pub(crate) parsed: Parsed,
+    /// What was typed without echo while it ran.
+    pub(crate) hidden: Vec<HiddenInput>,
 }
 
 /// Longest command, here-document included, in bytes.
@@ -94,6 +96,7 @@ impl Draft {
             confidence: self.confidence,
             offset: self.place,
             marks,
+            hidden_input: self.hidden,
             invocations: self.parsed.invocations,
         }
     }
