@@ -39,7 +39,7 @@ fn tell(args: &Export) -> anyhow::Result<Exit> {
     let rules = ruleset::load(&args.rules)?;
     let mut redactor = Redactor::new(policy(args)?)?;
     let survey = Survey::of(&source, &rules, &masker()?, &mut redactor)?;
-    if survey.session.plugin.as_deref() == Some("Port") && args.to != ExportForm::Json && args.to != ExportForm::Timesketch {
+    if survey.has_no_terminal() && args.to != ExportForm::Json && args.to != ExportForm::Timesketch {
         bail!("{}: a forwarded port has no terminal; export its streams or a pcap", args.path.display());
     }
     let teller = Teller::new(&source, &survey, &redactor)?;

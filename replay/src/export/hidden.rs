@@ -1,36 +1,38 @@
 //! Input that the terminal did not echo: passwords, as a rule.
 //!
-//! A line counts as hidden if nothing but masks (`*`, `•`) was printed between its first key and Enter, the first thing
-//! behind Enter is a line end, and what follows does not show the line after all (an echo that came late). No line is hidden
-//! that was typed while a line editor read it (bracketed paste is on) or on the alternate screen.
+//! A line counts as hidden if nothing but masks (`*`, `•`) was printed between its first key and Enter, and what follows
+//! does not show the line after all (it was pasted, or its echo came late). No line is hidden that was typed while a line
+//! editor read it (bracketed paste is on) or on the alternate screen. Who reads commands knows more and may find others.
 
 use std::ops::Range;
 
 use jiff::Timestamp;
 
-/// A line that was typed and not echoed.
+/// A line that was typed.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Hidden {
+pub(crate) struct Typed {
     /// Its bytes in the input stream, without Enter.
     pub(crate) input: Range<u64>,
     /// Place of the output at which it was typed.
     pub(crate) output: u64,
     /// Time of Enter.
     pub(crate) at: Option<Timestamp>,
-    /// What was typed, erased characters left out. A secret.
+    /// What was typed, erased characters left out. May be a secret.
     pub(crate) text: String,
+    /// Whether it was not echoed.
+    pub(crate) hidden: bool,
 }
 
 /// Never shows the text.
-impl std::fmt::Debug for Hidden {
+impl std::fmt::Debug for Typed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hidden").field("input", &self.input).field("at", &self.at).finish_non_exhaustive()
+        f.debug_struct("Typed").field("input", &self.input).field("at", &self.at).finish_non_exhaustive()
     }
 }
 
 /// Longest line that is looked at, in characters.
 const MAX_TYPED: usize = 1024;
-/// Characters printed behind Enter in which a late echo is looked for.
+/// Characters printed behind Enter in which a late echo is looked for, beyond the length of the line.
 const LATE_ECHO: usize = 256;
 
 /// Watches both directions of a session.
@@ -49,14 +51,14 @@ pub(crate) struct Watch {
 
 #[derive(Debug)]
 struct Entered {
-    hidden: Hidden,
-    /// What was printed since Enter.
+    typed: Typed,
+    /// What was printed since Enter, blanks and controls left out.
     printed: String,
 }
 
 impl Watch {
     /// Takes input. `output` is the place that the output has reached.
-    pub(crate) fn input(&mut self, bytes: &[u8], output: u64, at: Option<Timestamp>, sink: &mut dyn FnMut(Hidden)) {
+    pub(crate) fn input(&mut self, bytes: &[u8], output: u64, at: Option<Timestamp>, sink: &mut dyn FnMut(Typed)) {
         self.settle(sink);
         for byte in bytes {
             let here = self.input;
@@ -81,14 +83,18 @@ impl Watch {
         }
     }
 
-    fn enter(&mut self, here: u64, output: u64, at: Option<Timestamp>, sink: &mut dyn FnMut(Hidden)) {
+    fn enter(&mut self, here: u64, output: u64, at: Option<Timestamp>, sink: &mut dyn FnMut(Typed)) {
         self.settle(sink);
-        let begun = self.begun.filter(|_| !self.typed.is_empty());
-        if let Some(begun) = begun.filter(|_| !self.shown && !self.special && !self.editing && !self.alternate) {
+        let hidden = !self.shown && !self.special && !self.editing && !self.alternate;
+        if let Some(begun) = self.begun.filter(|_| !self.typed.is_empty()) {
             let bytes: Vec<u8> = self.typed.chars().filter_map(|c| u8::try_from(u32::from(c)).ok()).collect();
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            let hidden = Hidden { input: begun..here, output, at, text };
-            self.entered = Some(Entered { hidden, printed: String::new() });
+            let typed = Typed { input: begun..here, output, at, text, hidden };
+            if hidden {
+                self.entered = Some(Entered { typed, printed: String::new() });
+            } else {
+                sink(typed);
+            }
         }
         self.begin_again();
     }
@@ -99,7 +105,7 @@ impl Watch {
     }
 
     /// Takes output.
-    pub(crate) fn output(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Hidden)) {
+    pub(crate) fn output(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Typed)) {
         for byte in bytes {
             if let Some(mut sequence) = self.escape.take() {
                 if !self.in_sequence(*byte, &mut sequence) {
@@ -113,7 +119,7 @@ impl Watch {
                 _ => self.print(*byte),
             }
         }
-        if self.entered.as_ref().is_some_and(|entered| entered.printed.len() >= LATE_ECHO) {
+        if self.entered.as_ref().is_some_and(Entered::is_over) {
             self.settle(sink);
         }
     }
@@ -122,7 +128,7 @@ impl Watch {
         // The bytes of `•` in UTF-8 count as masks.
         let is_mask = matches!(byte, b'*' | 0xe2 | 0x80 | 0xa2);
         self.shown |= self.begun.is_some() && !is_mask;
-        if let Some(entered) = self.entered.as_mut().filter(|entered| entered.printed.len() < LATE_ECHO) {
+        if let Some(entered) = self.entered.as_mut().filter(|entered| byte > b' ' && !entered.is_over()) {
             entered.printed.push(char::from(byte));
         }
     }
@@ -147,23 +153,27 @@ impl Watch {
     }
 
     /// Both directions end.
-    pub(crate) fn finish(mut self, sink: &mut dyn FnMut(Hidden)) {
+    pub(crate) fn finish(mut self, sink: &mut dyn FnMut(Typed)) {
         self.settle(sink);
     }
 
-    fn settle(&mut self, sink: &mut dyn FnMut(Hidden)) {
-        let Some(entered) = self.entered.take() else { return };
-        let printed = entered.printed.trim_start_matches(['*', '\u{e2}', '\u{80}', '\u{a2}']);
-        let echoed = printed.contains(&latin(&entered.hidden.text));
-        if !echoed && (printed.is_empty() || printed.starts_with(['\r', '\n'])) {
-            sink(entered.hidden);
+    fn settle(&mut self, sink: &mut dyn FnMut(Typed)) {
+        if let Some(Entered { mut typed, printed }) = self.entered.take() {
+            typed.hidden = !printed.contains(&visible(&typed.text));
+            sink(typed);
         }
     }
 }
 
-/// Each byte as a character of its own, as [`Watch`] keeps what is printed.
-fn latin(text: &str) -> String {
-    text.bytes().map(char::from).collect()
+impl Entered {
+    fn is_over(&self) -> bool {
+        self.printed.chars().count() >= LATE_ECHO + self.typed.text.len()
+    }
+}
+
+/// Each byte as a character of its own, blanks and controls left out: a line editor that wraps adds blanks.
+fn visible(text: &str) -> String {
+    text.bytes().filter(|byte| *byte > b' ').map(char::from).collect()
 }
 
 #[cfg(test)]
@@ -173,7 +183,7 @@ mod tests {
     /// `<` begins input, `>` output.
     fn hidden(script: &[&str]) -> Vec<String> {
         let (mut watch, mut found) = (Watch::default(), Vec::new());
-        let mut sink = |hidden: Hidden| found.push(hidden.text);
+        let mut sink = |typed: Typed| found.extend(Some(typed.text).filter(|_| typed.hidden));
         for piece in script {
             match piece.split_at(1) {
                 ("<", typed) => watch.input(typed.as_bytes(), 0, None, &mut sink),
@@ -190,6 +200,8 @@ mod tests {
             ("echoed", &["<l", ">l", "<s", ">s", "<\r", ">\r\nfile\r\n$ "], &[]),
             ("password", &[">Password: ", "<h", "<u", "<x", "<\r", ">\r\n$ "], &["hux"]),
             ("pasted password", &[">Password: ", "<hunter2\r", ">\r\n$ "], &["hunter2"]),
+            ("no line end", &[">Password: ", "<h", "<u", "<x", "<\r", ">\u{1b}[?2004h$ "], &["hux"]),
+            ("pasted command, wrapped", &[">$ ", "<ls -l /a/b\r", ">ls -l /a \r/b\r\n"], &[]),
             ("pasted command", &[">$ ", "<ls -l\r", ">ls -l\r\ntotal 0\r\n"], &[]),
             ("masked by stars", &[">PIN: ", "<12", ">**", "<34", ">**", "<\r", ">\r\n"], &["1234"]),
             ("corrected", &[">Password: ", "<hux\u{7f}nter2\r", ">\r\nok\r\n"], &["hunter2"]),

@@ -1,5 +1,6 @@
 //! The first reading: what is known of a session as a whole, and what marks it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 
@@ -9,11 +10,12 @@ use warden_rules::RuleSet;
 use warden_rules::detect::Detector;
 use warden_rules::finding::{Finding, Source as FoundIn};
 use warden_rules::mask::Masker;
+use warden_session::command::Mark as CommandMark;
 use warden_session::timeline::{self, Deviation, Direction, Fidelity, What};
 use warden_session::{Command, Item, Kind, Session, Timeline};
 
 use super::clock::Clock;
-use super::hidden::{Hidden, Watch};
+use super::hidden::{Typed, Watch};
 use super::redact::Redactor;
 use super::source::{Ending, Event, Happened, Source};
 
@@ -105,14 +107,28 @@ impl Survey {
         let mut surveyor = Surveyor::new(source, sha256);
         let mut commands = Commands::new(source, rules, masker);
         let ending = source.read(&mut |event| {
-            surveyor.event(event, redactor);
+            surveyor.event(event);
             commands.event(event);
             Ok(())
         })?;
-        surveyor.finish(redactor);
-        let mut survey = surveyor.survey;
+        let Surveyor { mut survey, typed, steps, .. } = surveyor.finish();
         survey.ending = ending;
-        commands.finish(source, &mut survey, redactor)?;
+        let mut commands = commands.finish(source, &mut survey)?;
+        if survey.has_no_terminal() {
+            // What a forwarded connection carries is neither shown nor typed.
+            commands.clear();
+        }
+        let typed = if survey.has_no_terminal() { Vec::new() } else { typed };
+        hide(&mut survey, typed, &commands, redactor);
+        for (command, findings) in commands {
+            redactor.learn_command(&command);
+            let place = if command.offset.is_empty() { steps.place(command.at) } else { command.offset.end };
+            let at = command.at;
+            survey.mark(Mark { at, place, what: Marked::Command(Box::new(command)) });
+            for finding in findings {
+                survey.mark(Mark { at, place, what: Marked::Finding(Box::new(finding)) });
+            }
+        }
         survey.marks.sort_by_key(|mark| mark.place);
         Ok(survey)
     }
@@ -130,6 +146,11 @@ impl Survey {
     /// Milliseconds from the first to the last event.
     pub(crate) fn duration(&self) -> u64 {
         self.clock().ms(self.times.map(|(_, last)| last), self.places.end)
+    }
+
+    /// Whether the session forwarded connections, so that its bytes are no terminal's.
+    pub(crate) fn has_no_terminal(&self) -> bool {
+        self.session.plugin.as_deref() == Some("Port")
     }
 
     /// Whether something that should be there is not.
@@ -157,7 +178,34 @@ impl Survey {
 struct Surveyor {
     survey: Survey,
     watch: Watch,
+    typed: Vec<Typed>,
+    steps: Steps,
     begun: bool,
+}
+
+/// Typed lines that are kept until it is known which of them are secrets.
+const MAX_TYPED: usize = 100_000;
+
+/// Which place the output had reached when.
+#[derive(Debug, Default)]
+struct Steps(Vec<(Timestamp, u64)>);
+
+impl Steps {
+    /// Most steps that are kept, and their least distance.
+    const MAX: usize = 1 << 20;
+    const MS: i64 = 20;
+
+    fn note(&mut self, at: Timestamp, place: u64) {
+        let far = |last: &(Timestamp, u64)| at.as_millisecond() - last.0.as_millisecond() >= Self::MS;
+        if self.0.len() < Self::MAX && self.0.last().is_none_or(far) {
+            self.0.push((at, place));
+        }
+    }
+
+    fn place(&self, at: Option<Timestamp>) -> u64 {
+        let next = at.map_or(0, |at| self.0.partition_point(|(step, _)| *step <= at));
+        next.checked_sub(1).and_then(|last| self.0.get(last)).map_or(0, |(_, place)| *place)
+    }
 }
 
 impl Surveyor {
@@ -176,12 +224,18 @@ impl Surveyor {
             deviations: Vec::new(),
             ending: Ending::default(),
         };
-        Self { survey, watch: Watch::default(), begun: false }
+        Self { survey, watch: Watch::default(), typed: Vec::new(), steps: Steps::default(), begun: false }
     }
 
-    fn event(&mut self, event: &Event<'_>, redactor: &mut Redactor) {
-        let survey = &mut self.survey;
+    fn event(&mut self, event: &Event<'_>) {
+        let Self { survey, watch, typed, .. } = self;
+        let mut keep = |line: Typed| {
+            if typed.len() < MAX_TYPED || line.hidden {
+                typed.push(line);
+            }
+        };
         if let Some(at) = event.at {
+            self.steps.note(at, event.place);
             let (first, last) = survey.times.unwrap_or((at, at));
             survey.times = Some((first.min(at), last.max(at)));
         }
@@ -190,12 +244,12 @@ impl Surveyor {
             Happened::Exit(code) => Marked::Exit(*code),
             Happened::Note(text) => Marked::Note(text.clone()),
             Happened::Timeline(What::Output(bytes)) => {
-                self.watch.output(bytes, &mut |hidden| keep(survey, redactor, &hidden));
+                watch.output(bytes, &mut keep);
                 return self.output(place, bytes.len());
             }
             Happened::Timeline(What::Line(text)) => return self.output(place, text.len() + 2),
             Happened::Timeline(What::Input(bytes)) => {
-                return self.watch.input(bytes, place, event.at, &mut |hidden| keep(survey, redactor, &hidden));
+                return watch.input(bytes, place, event.at, &mut keep);
             }
             Happened::Timeline(What::Resize { cols, rows }) => {
                 survey.size.get_or_insert((*cols, *rows));
@@ -222,17 +276,29 @@ impl Surveyor {
         survey.output += bytes as u64;
     }
 
-    fn finish(&mut self, redactor: &mut Redactor) {
-        let survey = &mut self.survey;
-        std::mem::take(&mut self.watch).finish(&mut |hidden| keep(survey, redactor, &hidden));
+    fn finish(mut self) -> Self {
+        let typed = &mut self.typed;
+        std::mem::take(&mut self.watch).finish(&mut |line| typed.push(line));
+        self
     }
 }
 
-fn keep(survey: &mut Survey, redactor: &mut Redactor, hidden: &Hidden) {
-    redactor.learn_hidden(&hidden.text);
-    let bytes = hidden.input.end - hidden.input.start;
-    survey.hidden.push(hidden.input.clone());
-    survey.mark(Mark { at: hidden.at, place: hidden.output, what: Marked::Hidden { bytes } });
+/// Takes what was typed without an echo for secrets, but for commands that a shell read so.
+fn hide(survey: &mut Survey, typed: Vec<Typed>, commands: &[(Command, Vec<Finding>)], redactor: &mut Redactor) {
+    let commands = || commands.iter().map(|(command, _)| command);
+    let unseen = commands().filter(|command| command.marks.contains(&CommandMark::NoEcho));
+    let unseen: BTreeSet<&str> = unseen.map(|command| command.text.trim()).collect();
+    let entered = commands().flat_map(|command| &command.hidden_input).filter_map(|hidden| hidden.at);
+    let entered: BTreeSet<Timestamp> = entered.collect();
+    for line in typed {
+        let hidden = line.hidden || line.at.is_some_and(|at| entered.contains(&at));
+        if hidden && !unseen.contains(line.text.trim()) {
+            redactor.learn_hidden(&line.text);
+            let bytes = line.input.end - line.input.start;
+            survey.hidden.push(line.input);
+            survey.mark(Mark { at: line.at, place: line.output, what: Marked::Hidden { bytes } });
+        }
+    }
 }
 
 /// Reads commands, and what the rules make of them.
@@ -267,22 +333,14 @@ impl<'a> Commands<'a> {
         timeline.event(&event, &mut |item| items.take(item));
     }
 
-    fn finish(mut self, source: &Source, survey: &mut Survey, redactor: &mut Redactor) -> io::Result<()> {
+    fn finish(mut self, source: &Source, survey: &mut Survey) -> io::Result<Vec<(Command, Vec<Finding>)>> {
         let items = &mut self.items;
         match self.timeline {
             Some(timeline) => timeline.finish(&mut |item| items.take(item)),
             None => source.input.read(&mut |item| items.take(item))?,
         }
         survey.session = self.items.session.unwrap_or_default();
-        for (command, findings) in self.items.commands {
-            redactor.learn_command(&command);
-            let (at, place) = (command.at, command.offset.end);
-            survey.mark(Mark { at, place, what: Marked::Command(Box::new(command)) });
-            for finding in findings {
-                survey.mark(Mark { at, place, what: Marked::Finding(Box::new(finding)) });
-            }
-        }
-        Ok(())
+        Ok(self.items.commands)
     }
 }
 

@@ -131,6 +131,9 @@ impl Course<'_, '_> {
     fn event(&mut self, event: &Event<'_>, sink: &mut Sink<'_>) -> io::Result<()> {
         let Happened::Timeline(what) = &event.what else { return Ok(()) };
         match what {
+            What::Output(_) | What::Line(_) | What::Input(_) if self.teller.survey.has_no_terminal() => {
+                self.until(event.place, sink)
+            }
             What::Output(bytes) => {
                 self.until(event.place, sink)?;
                 self.output(event, bytes, sink)
