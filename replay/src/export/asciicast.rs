@@ -34,7 +34,7 @@ const MAX_LABEL: usize = 1000;
 pub(crate) fn write(teller: &Teller<'_>, version: Version, out: &mut dyn Write) -> io::Result<bool> {
     writeln!(out, "{}", header(teller.survey, version))?;
     let mut cast = Cast { version, before: 0, held: Vec::new(), lossy: false, sized: false };
-    teller.tell(&mut |told| cast.take(told, out))?;
+    teller.tell(&mut |told| cast.take(teller, told, out))?;
     cast.finish(teller.survey.duration(), out)
 }
 
@@ -64,10 +64,10 @@ struct Cast {
 }
 
 impl Cast {
-    fn take(&mut self, told: &Told<'_>, out: &mut dyn Write) -> io::Result<()> {
+    fn take(&mut self, teller: &Teller<'_>, told: &Told<'_>, out: &mut dyn Write) -> io::Result<()> {
         match &told.what {
             Telling::Output(bytes) => {
-                let text = self.text(bytes);
+                let text = self.text(&teller.on_screen(bytes));
                 if text.is_empty() { Ok(()) } else { self.event(told.ms, "o", &text, out) }
             }
             Telling::Input(_) => Ok(()),

@@ -79,8 +79,8 @@ impl<'t, 's> Page<'t, 's> {
         match &told.what {
             Telling::Output(bytes) => {
                 self.count(ms, bytes.len());
-                let Self { film, hidden, left_out, .. } = self;
-                film.output(ms, bytes, &mut |note| note_hidden(hidden, left_out, ms, note.kind, &note.text))
+                let Self { teller, film, hidden, left_out, .. } = self;
+                film.output(ms, &teller.on_screen(bytes), &mut |note| note_hidden(hidden, left_out, ms, note.kind, &note.text))
             }
             Telling::Input(_) => Ok(()),
             Telling::Command(command) => {

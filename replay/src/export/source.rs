@@ -53,6 +53,13 @@ pub(crate) struct Ending {
     pub(crate) others: Vec<String>,
 }
 
+impl Ending {
+    /// What a capture says of who and where, which is known when all of it was read.
+    pub(crate) fn identity(&self) -> Option<Session> {
+        self.capture.as_deref().map(identity)
+    }
+}
+
 /// Where events go. An error ends the reading and is handed on.
 pub(crate) type Sink<'a> = dyn FnMut(&Event<'_>) -> io::Result<()> + 'a;
 
@@ -86,11 +93,6 @@ impl Source {
         .into_iter();
         let first = sessions.next();
         let others = sessions.map(|session| session.id.unwrap_or_else(|| "without an id".to_owned())).collect();
-        if let Some(session) = &first {
-            // The end of the capture is the first place at which all is known of who it was.
-            let known = identity(session);
-            sink(&Event { at: None, place: 0, what: Happened::Timeline(What::Identity(Box::new(known))) })?;
-        }
         Ok(Ending { capture: first.map(Box::new), others })
     }
 

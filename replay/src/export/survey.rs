@@ -105,20 +105,19 @@ impl Survey {
     pub(crate) fn of(source: &Source, rules: &RuleSet, masker: &Masker, redactor: &mut Redactor) -> io::Result<Self> {
         let sha256 = source.input.sha256()?.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut surveyor = Surveyor::new(source, sha256);
-        let mut commands = Commands::new(source, rules, masker);
         let ending = source.read(&mut |event| {
             surveyor.event(event);
-            commands.event(event);
             Ok(())
         })?;
         let Surveyor { mut survey, typed, steps, .. } = surveyor.finish();
         survey.ending = ending;
-        let mut commands = commands.finish(source, &mut survey)?;
-        if survey.has_no_terminal() {
-            // What a forwarded connection carries is neither shown nor typed.
-            commands.clear();
-        }
-        let typed = if survey.has_no_terminal() { Vec::new() } else { typed };
+        survey.session = survey.ending.identity().unwrap_or_default();
+        // What a forwarded connection carries is neither shown nor typed.
+        let (commands, typed) = if survey.has_no_terminal() {
+            (Vec::new(), Vec::new())
+        } else {
+            (Items::new(source, rules, masker).read(source, &mut survey)?, typed)
+        };
         hide(&mut survey, typed, &commands, redactor);
         for (command, findings) in commands {
             redactor.learn_command(&command);
@@ -302,11 +301,6 @@ fn hide(survey: &mut Survey, typed: Vec<Typed>, commands: &[(Command, Vec<Findin
 }
 
 /// Reads commands, and what the rules make of them.
-struct Commands<'a> {
-    timeline: Option<Timeline>,
-    items: Items<'a>,
-}
-
 struct Items<'a> {
     detector: Detector<'a>,
     masker: &'a Masker,
@@ -315,36 +309,39 @@ struct Items<'a> {
     commands: Vec<(Command, Vec<Finding>)>,
 }
 
-impl<'a> Commands<'a> {
+impl<'a> Items<'a> {
     fn new(source: &Source, rules: &'a RuleSet, masker: &'a Masker) -> Self {
         let found_in = FoundIn::new(source.input.kind, &source.input.path);
-        let detector = Detector::new(rules);
-        let items = Items { detector, masker, found_in, session: None, commands: Vec::new() };
-        let is_capture = matches!(source.input.kind, Kind::Capture | Kind::Recording);
-        Self { timeline: is_capture.then(|| Timeline::new(Fidelity::Exact)), items }
+        Self { detector: Detector::new(rules), masker, found_in, session: None, commands: Vec::new() }
     }
 
-    fn event(&mut self, event: &Event<'_>) {
-        let (Some(timeline), Happened::Timeline(what)) = (&mut self.timeline, &event.what) else { return };
-        let length = if let What::Output(bytes) = what { bytes.len() as u64 } else { 0 };
-        let event =
-            timeline::Event { offset: event.place..event.place + length, at: event.at, what: what.clone() };
-        let items = &mut self.items;
-        timeline.event(&event, &mut |item| items.take(item));
-    }
-
-    fn finish(mut self, source: &Source, survey: &mut Survey) -> io::Result<Vec<(Command, Vec<Finding>)>> {
-        let items = &mut self.items;
-        match self.timeline {
-            Some(timeline) => timeline.finish(&mut |item| items.take(item)),
-            None => source.input.read(&mut |item| items.take(item))?,
+    fn read(mut self, source: &Source, survey: &mut Survey) -> io::Result<Vec<(Command, Vec<Finding>)>> {
+        if matches!(source.input.kind, Kind::Capture | Kind::Recording) {
+            self.read_timeline(source, &survey.session)?;
+        } else {
+            source.input.read(&mut |item| self.take(item))?;
         }
-        survey.session = self.items.session.unwrap_or_default();
-        Ok(self.items.commands)
+        survey.session = self.session.unwrap_or_else(|| std::mem::take(&mut survey.session));
+        Ok(self.commands)
     }
-}
 
-impl Items<'_> {
+    /// Reads what `warden` decodes itself; who and where is known by now.
+    fn read_timeline(&mut self, source: &Source, session: &Session) -> io::Result<()> {
+        let mut timeline = Timeline::new(Fidelity::Exact);
+        let known = What::Identity(Box::new(session.clone()));
+        timeline.event(&timeline::Event { offset: 0..0, at: None, what: known }, &mut |item| self.take(item));
+        source.read(&mut |event| {
+            if let Happened::Timeline(what) = &event.what {
+                let length = if let What::Output(bytes) = what { bytes.len() as u64 } else { 0 };
+                let offset = event.place..event.place + length;
+                let event = timeline::Event { offset, at: event.at, what: what.clone() };
+                timeline.event(&event, &mut |item| self.take(item));
+            }
+            Ok(())
+        })?;
+        timeline.finish(&mut |item| self.take(item));
+        Ok(())
+    }
     fn take(&mut self, item: Item) {
         match item {
             Item::Session(session) => self.meet(&session),

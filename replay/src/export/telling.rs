@@ -1,5 +1,6 @@
 //! The last reading: everything in the order of time, secrets removed, for a form to write.
 
+use std::borrow::Cow;
 use std::io;
 
 use jiff::Timestamp;
@@ -65,6 +66,20 @@ impl<'s> Teller<'s> {
         let finder = redactor.finder();
         let cuts = if redactor.is_idle() { Cuts::default() } else { search(source, survey, &finder)? };
         Ok(Self { source, survey, redactor, finder, cuts })
+    }
+
+    /// Output as the user's terminal got it: a command without a terminal ends its lines with LF alone, to which the user's
+    /// own terminal added CR.
+    pub(crate) fn on_screen<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+        let has_own = self.survey.session.plugin.as_deref() != Some("NonInteractiveCommands");
+        if has_own || !bytes.contains(&b'\n') {
+            return Cow::Borrowed(bytes);
+        }
+        let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        Cow::Owned(lines.flat_map(|line| match line.strip_suffix(b"\n") {
+            Some(line) => [line, b"\r\n"].concat(),
+            None => line.to_vec(),
+        }).collect())
     }
 
     /// A text as it may be shown.

@@ -23,7 +23,7 @@ pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> 
     let mut outcome = Ok(());
     teller.tell(&mut |told| {
         match &told.what {
-            Telling::Output(bytes) => screen.feed(bytes, &mut |event| line(event, &mut outcome, out)),
+            Telling::Output(bytes) => screen.feed(&teller.on_screen(bytes), &mut |event| line(event, &mut outcome, out)),
             Telling::Mark(Marked::Resize { cols, rows }) => {
                 screen.resize(*rows, *cols, &mut |event| line(event, &mut outcome, out));
             }
