@@ -133,9 +133,19 @@ pub(crate) struct Export {
     /// Where to write it: a file, or a folder for streams; without it standard output
     #[arg(short, long, value_name = "FILE|DIR")]
     pub(crate) output: Option<PathBuf>,
-    /// Leave out typed secrets and what `--redact-pattern` matches; digests of it stay
+    /// Leave out secrets inside commands, wherever they are shown; digests of them stay. Input that was not echoed is left
+    /// out in any case
     #[arg(long)]
     pub(crate) redact: bool,
+    /// Leave out what this regular expression matches in a line of the screen (repeatable)
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) redact_pattern: Vec<regex::Regex>,
+    /// Key of the digests of what is left out: any file of 16 bytes or more; without it a random key, which is kept nowhere
+    #[arg(long, value_name = "FILE")]
+    pub(crate) redact_key: Option<PathBuf>,
+    /// Rules to run instead of the shipped library: a file or a folder (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Vec<PathBuf>,
     /// asciicast: write version 2
     #[arg(long)]
     pub(crate) v2: bool,
