@@ -22,6 +22,9 @@ mod websocket;
 
 use std::io;
 
+#[allow(dead_code, unused_imports)] // Until `record` and `verify` use all of it.
+pub(crate) mod own;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use warden_protocol::channel::Opcode;
