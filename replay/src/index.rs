@@ -33,7 +33,7 @@ pub(crate) struct Moment {
     pub(crate) at: i64,
     /// Microseconds since the first moment, waits longer than [`IDLE`] cut to it.
     pub(crate) active: i64,
-    /// CreatedDate of the sender: milliseconds since 1970.
+    /// `CreatedDate` of the sender: milliseconds since 1970.
     pub(crate) created: Option<i64>,
     /// Place in the input: bytes of the output stream before it (captures), offset in the file (transcripts).
     pub(crate) offset: u64,
@@ -210,11 +210,6 @@ impl Index {
     fn keyframe(&self, pos: usize) -> Option<&(usize, Arc<Screen>)> {
         let behind = self.keyframes.partition_point(|(at, _)| *at <= pos);
         self.keyframes.get(behind.checked_sub(1)?)
-    }
-
-    /// How many keyframes there are.
-    pub(crate) fn keyframes(&self) -> usize {
-        self.keyframes.len()
     }
 
     /// The wait in front of a moment that has not happened yet.

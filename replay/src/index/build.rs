@@ -9,8 +9,8 @@ use super::marks::Unechoed;
 use super::stage::{COLS, ROWS};
 use super::{Hidden, IDLE, Index, Mark, MarkKind, Moment, MomentKind, PAUSE, Progress, Shared, Spool, search};
 
-/// Output between two keyframes, at least: a screen is never further away than this.
-const KEYFRAME_BYTES: u64 = 512 * 1024;
+/// Output between two keyframes, at least; tests have short sessions.
+const KEYFRAME_BYTES: u64 = if cfg!(test) { 500 } else { 512 * 1024 };
 /// Cells of all keyframes; when there are more, every other keyframe goes, and the next ones come half as often.
 const MAX_KEYFRAME_CELLS: usize = 6 << 20;
 /// Output and moments that are handed on at once.
@@ -26,7 +26,7 @@ const MAX_RECENT: usize = 1024;
 pub(crate) struct Step<'a> {
     /// Time of the record.
     pub(crate) at: Timestamp,
-    /// CreatedDate: milliseconds since 1970.
+    /// `CreatedDate`: milliseconds since 1970.
     pub(crate) created: Option<u64>,
     /// Place in the input.
     pub(crate) offset: u64,
@@ -255,7 +255,9 @@ impl Builder {
         index.output.write(&output)?;
         index.lines.write(&lines)?;
         index.moments.extend(moments);
-        marks.into_iter().for_each(|mark| index.insert(mark));
+        for mark in marks {
+            index.insert(mark);
+        }
         hidden.truncate(super::marks::MAX_HIDDEN.saturating_sub(index.hidden.len()));
         index.hidden.append(&mut hidden);
         index.keyframes.append(&mut keyframes);

@@ -144,9 +144,9 @@ impl<'j> Reading<'j> {
                 self.typed = offset.end;
                 self.tell(step, offset, timeline::What::Input(bytes))
             }
-            What::Resize(size) => {
-                let side = |side: u32| u16::try_from(side).unwrap_or(u16::MAX);
-                let (rows, cols) = (side(size.rows), side(size.cols));
+            What::Resize(window) => {
+                let cells = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
+                let (rows, cols) = (cells(window.rows), cells(window.cols));
                 self.builder.step(&Step { act: Act::Resize { rows, cols }, ..step })?;
                 self.tell(step, step.offset..step.offset, timeline::What::Resize { cols, rows })
             }
