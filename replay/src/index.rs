@@ -19,6 +19,8 @@ use warden_rules::Level;
 use warden_session::screen::Screen;
 
 pub(crate) use build::Builder;
+#[cfg(test)]
+pub(crate) use build::{Act, Step};
 pub(crate) use frames::Frames;
 pub(crate) use marks::duration;
 pub(crate) use search::Hit;

@@ -116,7 +116,10 @@ impl Builder {
         self.push_moment(step, what, len);
         match step.act {
             Act::Output(bytes) => self.show(step, bytes),
-            Act::Input(bytes) => self.unechoed.input(bytes),
+            Act::Input(bytes) => {
+                let length = self.unechoed.input(bytes);
+                self.note_unechoed(length, step.offset);
+            }
             Act::Resize { rows, cols } => self.resize(rows, cols),
             Act::Mark(kind, text) => self.mark(kind, text.to_owned()),
         }
@@ -209,10 +212,8 @@ impl Builder {
     fn show(&mut self, step: &Step<'_>, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
         let (pos, spool, offset) = (self.pos(), self.screen.offset(), step.offset);
-        if let Some(length) = self.unechoed.output(bytes) {
-            let text = format!("{length} bytes typed without echo");
-            self.hidden.push(Hidden { pos, offset, word: "input", text });
-        }
+        let length = self.unechoed.output(bytes);
+        self.note_unechoed(length, offset);
         let (lines, hidden) = (&mut self.lines, &mut self.hidden);
         self.screen.feed(bytes, &mut |event| {
             if let screen::Event::Note(note) = &event {
@@ -227,6 +228,13 @@ impl Builder {
         if self.screen.offset() - self.keyframe_at >= self.keyframe_bytes {
             self.keyframe_at = self.screen.offset();
             self.keyframes.push((pos, Arc::new(self.screen.clone())));
+        }
+    }
+
+    fn note_unechoed(&mut self, length: Option<u64>, offset: u64) {
+        if let Some(length) = length {
+            let (pos, text) = (self.pos(), format!("{length} bytes typed without echo"));
+            self.hidden.push(Hidden { pos, offset, word: "input", text });
         }
     }
 

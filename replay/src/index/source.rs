@@ -61,6 +61,8 @@ struct Reading<'j> {
     /// Bytes of input and of output that the timeline was given.
     typed: u64,
     forwards: bool,
+    /// Whether no terminal at the agent's end ends lines with a carriage return: the client's does.
+    bare: bool,
 }
 
 /// Output of a record without times comes in pieces of this size, cut at a line end, one piece in each [`BEAT`].
@@ -83,6 +85,7 @@ impl<'j> Reading<'j> {
             made_up: SignedDuration::ZERO,
             typed: 0,
             forwards: false,
+            bare: false,
         })
     }
 
@@ -134,10 +137,10 @@ impl<'j> Reading<'j> {
         match what {
             What::Output(bytes) | What::Input(bytes) if self.forwards => self.forwarded(side, bytes.len(), step),
             What::Output(bytes) => {
-                self.builder.step(&Step { act: Act::Output(bytes), ..step })?;
+                self.show(bytes, step)?;
                 self.tell(step, step.offset..step.offset + bytes.len() as u64, timeline::What::Output(bytes))
             }
-            What::StdErr(bytes) => self.builder.step(&Step { act: Act::Output(bytes), ..step }),
+            What::StdErr(bytes) => self.show(bytes, step),
             What::Input(bytes) => {
                 self.builder.step(&Step { act: Act::Input(bytes), ..step })?;
                 let offset = self.typed..self.typed + bytes.len() as u64;
@@ -168,13 +171,23 @@ impl<'j> Reading<'j> {
         }
     }
 
+    fn show(&mut self, bytes: &[u8], step: Step<'_>) -> io::Result<()> {
+        if self.bare && bytes.contains(&b'\n') {
+            let lines = bytes.split(|byte| *byte == b'\n').collect::<Vec<_>>().join(b"\r\n".as_slice());
+            return self.builder.step(&Step { act: Act::Output(&lines), ..step });
+        }
+        self.builder.step(&Step { act: Act::Output(bytes), ..step })
+    }
+
     fn session(&mut self, side: Side, what: &What, step: Step<'_>) -> io::Result<()> {
         let text = match what {
             What::Opened(_) => format!("{side} connected"),
             What::Reconnected(_) => format!("{side} connected again"),
             What::HandshakeRequest(request) => {
                 let wanted = request.session_type().map(|parsed| parsed.value.session_type);
-                self.forwards |= wanted.as_deref().map(SessionType::named) == Some(SessionType::Port);
+                let kind = wanted.as_deref().map(SessionType::named);
+                self.forwards |= kind == Some(SessionType::Port);
+                self.bare |= kind == Some(SessionType::NonInteractiveCommands);
                 format!("handshake: {}", wanted.as_deref().unwrap_or("no session type"))
             }
             What::HandshakeComplete(complete) if !complete.customer_message.is_empty() => {
