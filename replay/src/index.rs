@@ -99,6 +99,9 @@ pub(crate) enum MarkKind {
     Session,
 }
 
+/// Carriage returns and line feeds that one line ends with, at most.
+const MAX_LINE_END: usize = 4;
+
 /// Waits that are marked: five seconds.
 pub(crate) const PAUSE: i64 = 5_000_000;
 
@@ -201,6 +204,20 @@ impl Index {
         // The one before is the last that begins at or before it; input there has no output of its own.
         let earlier = self.moments.get(..behind).unwrap_or_default();
         earlier.iter().rposition(|moment| moment.what == MomentKind::Output).map_or(behind, |at| at + 1)
+    }
+
+    /// The last byte before this one of the input that is no line end.
+    fn last_character(&self, end: u64) -> io::Result<u64> {
+        let mut last = end.saturating_sub(1);
+        for _ in 0..MAX_LINE_END {
+            let Some(moment) = self.at_offset(last).checked_sub(1).and_then(|at| self.moments.get(at)) else { break };
+            let place = moment.spool + last.saturating_sub(moment.offset);
+            if !matches!(self.output(place, place + 1)?.as_slice(), b"\r" | b"\n") {
+                break;
+            }
+            last = last.saturating_sub(1);
+        }
+        Ok(last)
     }
 
     /// How many moments have happened when this byte of the spool has been shown.

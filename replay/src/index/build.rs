@@ -134,11 +134,12 @@ impl Builder {
         self.index().progress = Progress::Reading(thousandths);
     }
 
-    /// Marks a place of the input that has been read.
-    pub(crate) fn mark_at(&mut self, offset: u64, kind: MarkKind, number: u64, text: String) -> io::Result<()> {
+    /// Marks what ends at this byte of the input, which has been read: where its last character is shown, before the line
+    /// end, with which the answer may come.
+    pub(crate) fn mark_at(&mut self, end: u64, kind: MarkKind, number: u64, text: String) -> io::Result<()> {
         self.hand_on()?;
         let mut index = self.index();
-        let pos = index.at_offset(offset);
+        let pos = index.at_offset(index.last_character(end)?);
         index.insert(Mark { pos, kind, number, text });
         Ok(())
     }

@@ -340,7 +340,7 @@ impl<'j> Reading<'j> {
             match item {
                 Item::Session(session) => self.builder.name(session.id.as_ref().map(ToString::to_string)),
                 Item::Command(session, command) => {
-                    let end = command.offset.end.saturating_sub(1).max(command.offset.start);
+                    let end = command.offset.end;
                     self.builder.mark_at(end, MarkKind::Command, command.n, command.text.clone())?;
                     for finding in self.detector.command_findings(&session, &self.source, &command) {
                         let number = self.builder.number("finding");
