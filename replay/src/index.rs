@@ -18,9 +18,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use warden_rules::Level;
 use warden_session::screen::Screen;
 
-pub(crate) use build::Builder;
 #[cfg(test)]
 pub(crate) use build::{Act, Step};
+pub(crate) use build::{Builder, KEYFRAME_BYTES};
 pub(crate) use frames::Frames;
 pub(crate) use marks::duration;
 pub(crate) use search::Hit;

@@ -9,8 +9,8 @@ use super::marks::Unechoed;
 use super::stage::{COLS, ROWS};
 use super::{Hidden, IDLE, Index, Mark, MarkKind, Moment, MomentKind, PAUSE, Progress, Shared, Spool, search};
 
-/// Output between two keyframes, at least; tests have short sessions.
-const KEYFRAME_BYTES: u64 = if cfg!(test) { 500 } else { 512 * 1024 };
+/// Output between two keyframes, at least: a screen is never further away than this.
+pub(crate) const KEYFRAME_BYTES: u64 = 512 * 1024;
 /// Cells of all keyframes; when there are more, every other keyframe goes, and the next ones come half as often.
 const MAX_KEYFRAME_CELLS: usize = 6 << 20;
 /// Output and moments that are handed on at once.
@@ -72,11 +72,11 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// A builder for an empty index.
+    /// A builder for an empty index that gets a keyframe every so many bytes of output.
     ///
     /// # Errors
     /// When no temporary file can be made.
-    pub(crate) fn new(shared: &Shared) -> io::Result<Self> {
+    pub(crate) fn new(shared: &Shared, keyframe_bytes: u64) -> io::Result<Self> {
         let (output, lines) = (Spool::new()?, Spool::new()?);
         {
             let mut index = shared.write().unwrap_or_else(PoisonError::into_inner);
@@ -95,7 +95,7 @@ impl Builder {
             last: None,
             numbers: HashMap::new(),
             unechoed: Unechoed::default(),
-            keyframe_bytes: KEYFRAME_BYTES,
+            keyframe_bytes,
             keyframe_at: 0,
             looked_at: 0,
             recent: VecDeque::new(),

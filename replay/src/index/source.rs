@@ -30,6 +30,8 @@ pub(crate) struct Job {
     pub(crate) session: usize,
     /// Rules to find things with.
     pub(crate) rules: RuleSet,
+    /// Output between two keyframes.
+    pub(crate) keyframe_bytes: u64,
 }
 
 /// Reads an input and builds its index.
@@ -77,7 +79,7 @@ impl<'j> Reading<'j> {
     fn new(job: &'j Job, shared: &Shared) -> io::Result<Self> {
         let fidelity = if job.input.kind == Kind::LogStream { Fidelity::Cleaned } else { Fidelity::Exact };
         Ok(Self {
-            builder: Builder::new(shared)?,
+            builder: Builder::new(shared, job.keyframe_bytes)?,
             timeline: Some(Timeline::new(fidelity)),
             detector: Detector::new(&job.rules),
             source: Source::new(job.input.kind, &job.input.path),

@@ -31,7 +31,8 @@ fn index(path: &Path, key: Option<&str>) -> Shared {
     let Verb::Play(play) = Cli::parse_from(arguments).verb else { unreachable!() };
     let shared: Shared = Arc::new(RwLock::new(Index::default()));
     let secrets = Secrets::of(&play.keys).unwrap();
-    let job = Job { input: Input::one(path).unwrap(), secrets, session: 0, rules: RuleSet::default() };
+    let job =
+        Job { input: Input::one(path).unwrap(), secrets, session: 0, rules: RuleSet::default(), keyframe_bytes: 500 };
     read(&job, &shared).unwrap();
     shared
 }
@@ -67,6 +68,8 @@ fn places(length: usize) -> impl Iterator<Item = usize> {
         usize::try_from(state >> 33).unwrap() % (length + 1)
     })
 }
+
+mod large;
 
 #[test]
 fn a_screen_after_seeking_is_the_screen_after_playing() {

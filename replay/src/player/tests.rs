@@ -17,7 +17,7 @@ fn at(millis: i64) -> Timestamp {
 /// A session: two commands, a pause of a minute, a gap, a resize.
 fn session() -> Shared {
     let shared: Shared = Arc::new(RwLock::new(Index::default()));
-    let mut builder = Builder::new(&shared).unwrap();
+    let mut builder = Builder::new(&shared, 512).unwrap();
     let acts: [(i64, Act<'_>); 8] = [
         (0, Act::Resize { rows: 4, cols: 20 }),
         (1000, Act::Output(b"$ ls\r\n")),
