@@ -50,7 +50,7 @@ pub(crate) enum Verb {
 pub(crate) struct Scan {
     #[command(flatten)]
     pub(crate) inputs: Inputs,
-    /// Rules to run instead of the shipped library: a file or a folder (repeatable)
+    /// Rules to run instead of the shipped library: a file, a folder or a pack (repeatable)
     #[arg(long, value_name = "PATH")]
     pub(crate) rules: Vec<PathBuf>,
     /// Report only findings of this level or higher
@@ -133,9 +133,19 @@ pub(crate) struct Export {
     /// Where to write it: a file, or a folder for streams; without it standard output
     #[arg(short, long, value_name = "FILE|DIR")]
     pub(crate) output: Option<PathBuf>,
-    /// Leave out typed secrets and what `--redact-pattern` matches; digests of it stay
+    /// Leave out secrets inside commands, wherever they are shown; digests of them stay. Input that was not echoed is left
+    /// out in any case
     #[arg(long)]
     pub(crate) redact: bool,
+    /// Leave out what this regular expression matches in a line of the screen (repeatable)
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) redact_pattern: Vec<regex::Regex>,
+    /// Key of the digests of what is left out: any file of 16 bytes or more; without it a random key, which is kept nowhere
+    #[arg(long, value_name = "FILE")]
+    pub(crate) redact_key: Option<PathBuf>,
+    /// Rules to run instead of the shipped library: a file or a folder (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Vec<PathBuf>,
     /// asciicast: write version 2
     #[arg(long)]
     pub(crate) v2: bool,
@@ -223,6 +233,15 @@ pub(crate) enum Rules {
         /// How to print them
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
+    },
+    /// Compile rules into a pack, which `--rules` and the Lambdas load without parsing
+    Pack {
+        /// Rule files or folders; without any, the shipped library
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Where to write it
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
     },
     /// Match events (JSON Lines of `{"logsource":{…},"event":{…}}`) and print the ids of the rules that fire
     Match {

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use aws_lc_rs::digest::{Context, SHA256};
 use warden_session::inflate::{Inflate, Limits};
 use warden_session::kind::{self, HEAD_LIMIT};
 use warden_session::timeline::Deviation;
@@ -160,6 +161,23 @@ impl Input {
     /// What the file system says.
     pub(crate) fn head(&self, limit: usize) -> io::Result<(Vec<u8>, bool)> {
         self.place.head(limit)
+    }
+
+    /// SHA-256 of the input as it is stored, compression and all.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn sha256(&self) -> io::Result<[u8; 32]> {
+        let (mut file, mut digest, mut buffer) = (self.place.open()?, Context::new(&SHA256), vec![0; PIECE]);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                read => digest.update(buffer.get(..read).unwrap_or_default()),
+            }
+        }
+        let mut sha256 = [0; 32];
+        sha256.iter_mut().zip(digest.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Ok(sha256)
     }
 
     /// Hands out the bytes from the beginning, decompressed, until the sink has had enough; what is wrong with the

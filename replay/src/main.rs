@@ -5,6 +5,7 @@ mod cli;
 mod command;
 mod exit;
 mod index;
+mod export;
 mod input;
 mod paint;
 mod pipeline;
