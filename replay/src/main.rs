@@ -8,6 +8,8 @@ mod input;
 mod paint;
 mod pipeline;
 mod progress;
+#[allow(dead_code, unused_imports)]
+mod record;
 mod report;
 mod ruleset;
 
