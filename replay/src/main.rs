@@ -14,6 +14,8 @@ mod player;
 mod progress;
 mod reconstruct;
 mod recording;
+#[allow(dead_code, unused_imports)]
+mod record;
 mod report;
 mod ruleset;
 mod tty;
