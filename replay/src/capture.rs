@@ -17,6 +17,9 @@ mod walk;
 
 use std::io;
 
+#[allow(dead_code, unused_imports)] // Until `record` and `verify` use all of it.
+pub(crate) mod own;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use warden_protocol::channel::Opcode;

@@ -150,6 +150,11 @@ impl Input {
         Ok(Self { path, place, kind })
     }
 
+    /// Bytes of the file as it lies there; 0 if they cannot be told.
+    pub(crate) fn size(&self) -> u64 {
+        self.place.open().and_then(|file| file.metadata()).map_or(0, |metadata| metadata.len())
+    }
+
     /// The first bytes, decompressed, and whether they are all.
     ///
     /// # Errors

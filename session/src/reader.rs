@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::api_call::{ApiCall, ApiCallReader, Found};
 use crate::command::extract::Extractor;
 use crate::command::{Command, Origin};
@@ -59,12 +61,12 @@ pub type ItemSink<'a> = dyn FnMut(Item) + 'a;
 /// ```
 #[derive(Debug)]
 pub struct Reader {
-    source: Source,
-    timeline: Timeline,
+    pub(crate) source: Source,
+    pub(crate) timeline: Timeline,
 }
 
 #[derive(Debug)]
-enum Source {
+pub(crate) enum Source {
     Transcript(Box<TranscriptReader>),
     LogStream(Box<LogStreamReader>),
     ApiCall(Box<ApiCallReader>),
@@ -157,7 +159,7 @@ fn hand_on(found: Found, sink: &mut ItemSink<'_>) {
 /// timeline.finish(&mut sink);
 /// assert_eq!(commands, ["id"]);
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Timeline {
     /// The sessions that the record is in the middle of; the last one is the current one.
     open: Vec<Stream>,
@@ -168,8 +170,9 @@ pub struct Timeline {
 /// Sessions read side by side in one input; the one idle for longest is ended first.
 const MAX_OPEN: usize = 64;
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Stream {
+    #[serde(with = "crate::saved::shared")]
     session: Arc<Session>,
     announced: bool,
     extractor: Option<Extractor>,
@@ -259,6 +262,33 @@ impl Timeline {
         for stream in self.open.drain(..) {
             stream.finish(sink);
         }
+    }
+
+    fn extractors(&mut self) -> impl Iterator<Item = &mut Extractor> {
+        self.open.iter_mut().filter_map(|stream| stream.extractor.as_mut())
+    }
+
+    /// Makes again what is not saved because it follows from the rest.
+    pub(crate) fn restore(&mut self) {
+        self.extractors().for_each(Extractor::restore);
+    }
+
+    pub(crate) fn forget_suspects(&mut self) {
+        self.extractors().for_each(Extractor::forget_suspects);
+    }
+
+    pub(crate) fn forget_history(&mut self) {
+        self.extractors().for_each(Extractor::forget_history);
+    }
+
+    pub(crate) fn forget_unresolved(&mut self) {
+        self.extractors().for_each(Extractor::forget_unresolved);
+    }
+
+    /// The commands that wait for the next prompt although nothing should change them.
+    pub(crate) fn settled(&self) -> Vec<(Arc<Session>, Command)> {
+        let settled = |stream: &Stream| Some((stream.session.clone(), stream.extractor.as_ref()?.settled()?));
+        self.open.iter().filter_map(settled).collect()
     }
 }
 

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::command::cleaned::rebuild;
 use crate::command::draft::{Draft, License};
@@ -21,6 +22,7 @@ use crate::timeline::Fidelity;
 
 mod accept;
 mod find;
+mod saved;
 mod typed;
 
 use find::Found;
@@ -30,7 +32,7 @@ use typed::Keys;
 pub(crate) type Sink<'a> = dyn FnMut(Command) + 'a;
 
 /// Reads the commands of one session from its output, in constant memory.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Extractor {
     fidelity: Fidelity,
     platform: Platform,
@@ -50,12 +52,14 @@ pub(crate) struct Extractor {
     concealed: bool,
     pasting: bool,
     width: Width,
+    /// Only captures hold keys, and no reading of one is saved.
+    #[serde(skip)]
     keys: Keys,
     n: u64,
 }
 
 /// Lines of one prompt, read, and what else is known of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Line {
     lines: Vec<String>,
     place: Range<u64>,

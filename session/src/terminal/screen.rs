@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::scan::Scanner;
+use crate::scan::{Scanner, Token};
 
 mod feed;
 mod lines;
@@ -196,6 +196,25 @@ impl Screen {
     pub fn row_begun(&self, row: u16) -> Option<u64> {
         self.machine.row_begun(row)
     }
+}
+
+/// The size of a window, `(rows, cols)`, that a record without one seems to have had, from the beginning of its output: its
+/// columns from how a line editor wrapped, its rows from where full-screen programs put the cursor, else 24 and 80.
+pub fn fit(output: &[u8]) -> (u16, u16) {
+    let (mut rows, mut cols) = (24, 80);
+    let mut scanner = Scanner::default();
+    scanner.feed(output, 0, &mut |token, _| {
+        if let Token::Csi { private: None, params, action, .. } = token {
+            // `ESC[999;999H` asks for the size.
+            let number = |at: usize| params.as_slice().get(at).copied().filter(|number| *number < 400).unwrap_or(0);
+            match action {
+                'H' => (rows, cols) = (rows.max(number(0)), cols.max(number(1))),
+                'r' => rows = rows.max(number(1)),
+                _ => {}
+            }
+        }
+    });
+    (rows, super::width_from_wraps(output).unwrap_or(cols))
 }
 
 /// Screens are equal if they look equal: size, cells, cursor, title.

@@ -85,10 +85,14 @@ impl Machine {
     pub(super) fn resize(&mut self, rows: u16, cols: u16, sink: &mut Sink<'_>) {
         let (rows, cols) = (side(rows), side(cols));
         self.emulator.callbacks_mut().at = self.offset;
+        let (before, grows) = (self.screen().cursor_position().0, rows > self.screen().size().0);
         self.emulator.set_size(rows, cols);
+        // A screen that grows moves down by the rows that it lets back in at the top.
+        let moved = if grows { self.screen().cursor_position().0.saturating_sub(before) } else { 0 };
+        let alternate = self.screen().alternate_screen();
         let watch = self.emulator.callbacks_mut();
-        watch.primary.resize(rows.get());
-        watch.alternate.resize(rows.get());
+        watch.primary.resize(rows.get(), if alternate { 0 } else { moved });
+        watch.alternate.resize(rows.get(), 0);
         self.hand_on(sink);
     }
 

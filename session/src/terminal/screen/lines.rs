@@ -96,8 +96,9 @@ impl Lines {
         }
     }
 
-    /// The window has another number of rows.
-    pub(super) fn resize(&mut self, rows: u16) {
+    /// The window has another number of rows; what was there moved down.
+    pub(super) fn resize(&mut self, rows: u16, moved: u16) {
+        (0..moved).for_each(|_| self.begun.push_front(NONE));
         self.begun.resize(usize::from(rows), NONE);
     }
 }
