@@ -141,8 +141,8 @@ impl Sessions {
     }
 }
 
-/// Whether a claim names another principal or target than the call does.
-fn contradicts(claim: &Session, call: &Session) -> bool {
+/// Whether a claim names another principal or target than the call that started the session does.
+pub fn contradicts(claim: &Session, call: &Session) -> bool {
     let target = match (claim.target.as_deref(), call.target.as_deref()) {
         (Some(claimed), Some(called)) => claimed != called && !is_same_task(claimed, called),
         _ => false,

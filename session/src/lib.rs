@@ -10,6 +10,7 @@ mod json_split;
 pub mod kind;
 pub mod log_stream;
 pub mod reader;
+pub mod saved;
 mod scan;
 pub mod session;
 pub mod shell;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::api_call::{ApiCall, ApiCallReader, Found};
 use crate::command::extract::Extractor;
 use crate::command::{Command, Origin};
@@ -20,6 +22,10 @@ pub enum Kind {
     LogStream,
     /// CloudTrail records.
     ApiCall,
+    /// WebSocket messages of a data channel, made at one of its ends. [`Reader`] does not read it: `warden` does.
+    Capture,
+    /// What a terminal recorder wrote: asciicast, typescript with timing, ttyrec. [`Reader`] does not read it.
+    Recording,
 }
 
 /// One thing read from an input, in the input's order.
@@ -55,15 +61,17 @@ pub type ItemSink<'a> = dyn FnMut(Item) + 'a;
 /// ```
 #[derive(Debug)]
 pub struct Reader {
-    source: Source,
-    streams: Streams,
+    pub(crate) source: Source,
+    pub(crate) streams: Streams,
 }
 
 #[derive(Debug)]
-enum Source {
+pub(crate) enum Source {
     Transcript(Box<TranscriptReader>),
     LogStream(Box<LogStreamReader>),
     ApiCall(Box<ApiCallReader>),
+    /// What is read elsewhere.
+    Foreign,
 }
 
 impl Reader {
@@ -73,6 +81,7 @@ impl Reader {
             Kind::Transcript => Source::Transcript(Box::default()),
             Kind::LogStream => Source::LogStream(Box::default()),
             Kind::ApiCall => Source::ApiCall(Box::default()),
+            Kind::Capture | Kind::Recording => Source::Foreign,
         };
         Self { source, streams: Streams::default() }
     }
@@ -87,6 +96,7 @@ impl Reader {
             }
             Source::LogStream(reader) => reader.feed(bytes, &mut |event| streams.event(&event, sink)),
             Source::ApiCall(reader) => reader.feed(bytes, &mut |found| hand_on(found, sink)),
+            Source::Foreign => {}
         }
     }
 
@@ -97,6 +107,7 @@ impl Reader {
             Source::Transcript(reader) => reader.finish(&mut |event| streams.event(&event, sink)),
             Source::LogStream(reader) => reader.finish(&mut |event| streams.event(&event, sink)),
             Source::ApiCall(reader) => reader.finish(&mut |found| hand_on(found, sink)),
+            Source::Foreign => sink(Item::Deviation(0, Deviation::Undecodable)),
         }
         streams.finish(sink);
     }
@@ -122,8 +133,8 @@ fn hand_on(found: Found, sink: &mut ItemSink<'_>) {
 }
 
 /// The sessions that an input is in the middle of; the last one is the current one.
-#[derive(Debug)]
-struct Streams {
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Streams {
     open: Vec<Stream>,
     /// What lines are that no emulator can be asked about.
     fidelity: Fidelity,
@@ -138,8 +149,9 @@ impl Default for Streams {
 /// Sessions read side by side in one input; the one idle for longest is ended first.
 const MAX_OPEN: usize = 64;
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Stream {
+    #[serde(with = "crate::saved::shared")]
     session: Arc<Session>,
     announced: bool,
     extractor: Option<Extractor>,
@@ -201,6 +213,33 @@ impl Streams {
         for stream in self.open.drain(..) {
             stream.finish(sink);
         }
+    }
+
+    fn extractors(&mut self) -> impl Iterator<Item = &mut Extractor> {
+        self.open.iter_mut().filter_map(|stream| stream.extractor.as_mut())
+    }
+
+    /// Makes again what is not saved because it follows from the rest.
+    pub(crate) fn restore(&mut self) {
+        self.extractors().for_each(Extractor::restore);
+    }
+
+    pub(crate) fn forget_suspects(&mut self) {
+        self.extractors().for_each(Extractor::forget_suspects);
+    }
+
+    pub(crate) fn forget_history(&mut self) {
+        self.extractors().for_each(Extractor::forget_history);
+    }
+
+    pub(crate) fn forget_unresolved(&mut self) {
+        self.extractors().for_each(Extractor::forget_unresolved);
+    }
+
+    /// The commands that wait for the next prompt although nothing should change them.
+    pub(crate) fn settled(&self) -> Vec<(Arc<Session>, Command)> {
+        let settled = |stream: &Stream| Some((stream.session.clone(), stream.extractor.as_ref()?.settled()?));
+        self.open.iter().filter_map(settled).collect()
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// One piece of a terminal's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Token<'a> {
@@ -60,6 +62,29 @@ pub(crate) struct Scanner {
     escape: bool,
 }
 
+/// A scanner as it is saved.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    #[serde(with = "crate::saved::base64")]
+    sequence: Vec<u8>,
+    start: u64,
+    string: bool,
+    escape: bool,
+}
+
+impl Serialize for Scanner {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { sequence, start, string, escape, .. } = self;
+        Saved { sequence: sequence.clone(), start: *start, string: *string, escape: *escape }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Scanner {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Saved::deserialize(deserializer).map(Self::restored)
+    }
+}
+
 impl std::fmt::Debug for Scanner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scanner")
@@ -81,6 +106,15 @@ impl Scanner {
                 self.in_sequence(rest, here, sink)
             };
         }
+    }
+
+    /// The parser's state follows from the sequence that it is in.
+    fn restored(saved: Saved) -> Self {
+        let Saved { sequence, start, string, escape } = saved;
+        let mut parser = vte::Parser::new();
+        let known = if string { sequence.get(..1).unwrap_or_default() } else { &sequence };
+        parser.advance(&mut Outcome::default(), known);
+        Self { parser, sequence, start, string, escape }
     }
 
     /// The output ends: an unfinished sequence is handed on as what it began to be.

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::session::Session;
 
@@ -34,7 +35,7 @@ pub enum What<'a> {
 }
 
 /// How faithfully a record holds what the terminal showed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fidelity {
     /// Every byte that the terminal printed.
     Exact,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::command::prompt::{PromptKind, directory, user};
 use crate::command::{Command, Confidence, Mark, Origin};
@@ -11,7 +12,7 @@ use crate::session::Platform;
 use crate::shell::{Dialect, Invocation, Parsed, Unfinished, parse, unfinished};
 
 /// A command that was accepted, kept until the next prompt shows that nothing belongs to it any more.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Draft {
     pub(crate) text: String,
     pub(crate) prompt: String,
@@ -26,6 +27,7 @@ pub(crate) struct Draft {
     /// What the shell still wants.
     pub(crate) wants: Option<Unfinished>,
     /// What the text starts, as far as it is here.
+    #[serde(skip)]
     pub(crate) parsed: Parsed,
 }
 
@@ -46,6 +48,13 @@ impl Draft {
 
     fn parse(&mut self, platform: Platform) {
         self.parsed = parse(&self.text, Dialect::of(platform));
+    }
+
+    /// Reads again what is not saved.
+    pub(crate) fn restore(&mut self, platform: Platform) {
+        if self.kind != PromptKind::Repl && self.wants.is_none() {
+            self.parse(platform);
+        }
     }
 
     /// Adds a line that was typed at a continuation prompt.
@@ -100,7 +109,7 @@ impl Draft {
 }
 
 /// What a command may lead to, judged by the programs that it starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools, reason = "independent permissions")]
 pub(crate) struct License {
     /// Another shell, or another prompt of this one.

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::command::cleaned::rebuild;
 use crate::command::draft::{Draft, License};
@@ -21,6 +22,7 @@ use crate::timeline::Fidelity;
 
 mod accept;
 mod find;
+mod saved;
 
 use find::Found;
 
@@ -28,7 +30,7 @@ use find::Found;
 pub(crate) type Sink<'a> = dyn FnMut(Command) + 'a;
 
 /// Reads the commands of one session from its output, in constant memory.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Extractor {
     fidelity: Fidelity,
     platform: Platform,
@@ -52,7 +54,7 @@ pub(crate) struct Extractor {
 }
 
 /// Lines of one prompt, read, and what else is known of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Line {
     lines: Vec<String>,
     place: Range<u64>,

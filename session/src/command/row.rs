@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::terminal::{climbs, lay_out, width_from_climb, width_from_wraps};
 
 /// Bytes printed since the last row break that counted.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools, reason = "independent observations")]
 pub(crate) struct Row {
+    #[serde(with = "crate::saved::base64")]
     bytes: Vec<u8>,
     /// Where the row stands in the input.
     pub(crate) place: Range<u64>,
