@@ -73,6 +73,13 @@ impl Sessions {
         }
     }
 
+    /// Takes what StartSession said of a session, as it was remembered elsewhere.
+    pub fn remember(&mut self, started: &Session) {
+        if let Some(id) = &started.id {
+            self.entry(id).started.get_or_insert_with(|| started.clone());
+        }
+    }
+
     /// Takes what a transcript or log stream claims of itself. Whether it contradicts what is known so far: CloudTrail,
     /// or, before that, another claim ([`Deviation::IdentityConflict`](crate::timeline::Deviation::IdentityConflict)).
     pub fn claim(&mut self, session: &Session) -> bool {
