@@ -50,7 +50,7 @@ pub(crate) enum Verb {
 pub(crate) struct Scan {
     #[command(flatten)]
     pub(crate) inputs: Inputs,
-    /// Rules to run instead of the shipped library: a file or a folder (repeatable)
+    /// Rules to run instead of the shipped library: a file, a folder or a pack (repeatable)
     #[arg(long, value_name = "PATH")]
     pub(crate) rules: Vec<PathBuf>,
     /// Report only findings of this level or higher
@@ -203,6 +203,15 @@ pub(crate) enum Rules {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Compile rules into a pack, which `--rules` and the Lambdas load without parsing
+    Pack {
+        /// Rule files or folders; without any, the shipped library
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Where to write it
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
     /// Match events (JSON Lines of `{"logsource":{…},"event":{…}}`) and print the ids of the rules that fire
     Match {
         /// Rule files or folders; without any, the shipped library
@@ -286,6 +295,10 @@ pub(crate) enum KindName {
     LogStream,
     /// CloudTrail records
     ApiCall,
+    /// WebSocket messages of a data channel
+    Capture,
+    /// asciicast, typescript with timing, ttyrec
+    Recording,
 }
 
 impl From<KindName> for Kind {
@@ -294,6 +307,8 @@ impl From<KindName> for Kind {
             KindName::Transcript => Self::Transcript,
             KindName::LogStream => Self::LogStream,
             KindName::ApiCall => Self::ApiCall,
+            KindName::Capture => Self::Capture,
+            KindName::Recording => Self::Recording,
         }
     }
 }

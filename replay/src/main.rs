@@ -8,6 +8,7 @@ mod input;
 mod paint;
 mod pipeline;
 mod progress;
+mod reconstruct;
 mod report;
 mod ruleset;
 

@@ -34,6 +34,11 @@ impl Paint {
         self.with("2", text)
     }
 
+    /// What is wrong.
+    pub(crate) fn wrong(self, text: &str) -> String {
+        self.with("1;31", text)
+    }
+
     /// A level, in its colour.
     pub(crate) fn level(self, level: Level, text: &str) -> String {
         match level {

@@ -22,6 +22,10 @@ pub enum Kind {
     LogStream,
     /// CloudTrail records.
     ApiCall,
+    /// WebSocket messages of a data channel, made at one of its ends. [`Reader`] does not read it: `warden` does.
+    Capture,
+    /// What a terminal recorder wrote: asciicast, typescript with timing, ttyrec. [`Reader`] does not read it.
+    Recording,
 }
 
 /// One thing read from an input, in the input's order.
@@ -66,6 +70,8 @@ pub(crate) enum Source {
     Transcript(Box<TranscriptReader>),
     LogStream(Box<LogStreamReader>),
     ApiCall(Box<ApiCallReader>),
+    /// What is read elsewhere.
+    Foreign,
 }
 
 impl Reader {
@@ -75,6 +81,7 @@ impl Reader {
             Kind::Transcript => Source::Transcript(Box::default()),
             Kind::LogStream => Source::LogStream(Box::default()),
             Kind::ApiCall => Source::ApiCall(Box::default()),
+            Kind::Capture | Kind::Recording => Source::Foreign,
         };
         Self { source, streams: Streams::default() }
     }
@@ -89,6 +96,7 @@ impl Reader {
             }
             Source::LogStream(reader) => reader.feed(bytes, &mut |event| streams.event(&event, sink)),
             Source::ApiCall(reader) => reader.feed(bytes, &mut |found| hand_on(found, sink)),
+            Source::Foreign => {}
         }
     }
 
@@ -99,6 +107,7 @@ impl Reader {
             Source::Transcript(reader) => reader.finish(&mut |event| streams.event(&event, sink)),
             Source::LogStream(reader) => reader.finish(&mut |event| streams.event(&event, sink)),
             Source::ApiCall(reader) => reader.finish(&mut |found| hand_on(found, sink)),
+            Source::Foreign => sink(Item::Deviation(0, Deviation::Undecodable)),
         }
         streams.finish(sink);
     }

@@ -1,8 +1,23 @@
 //! Whole paths of Session Warden, end to end; here is what their tests share.
-#![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout, reason = "only tests call this")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "only tests call this"
+)]
+
+pub mod aws;
+pub mod bootstrap;
+pub mod faults;
+pub mod http;
+pub mod ministack;
+pub mod runtime;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -22,4 +37,16 @@ pub fn recorded_sessions() -> Option<Vec<PathBuf>> {
 /// What truly happened in a recorded session.
 pub fn ground_truth(session: &Path) -> Value {
     serde_json::from_slice(&fs::read(session.join("truth.json")).unwrap()).unwrap()
+}
+
+/// Asks again and again until there is an answer, for half a minute at most.
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "waited for {what} in vain");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
