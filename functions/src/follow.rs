@@ -44,6 +44,16 @@ pub struct Following {
     pub again: u32,
     /// Commands that came out so far.
     pub commands: u64,
+    /// Findings so far, whatever their level.
+    pub findings: u64,
+    /// Bytes of messages so far.
+    pub bytes: u64,
+    /// Whether something is missing.
+    pub incomplete: bool,
+    /// Hash of the sessions whose claims are noted.
+    pub claimed: String,
+    /// Whether the session is over and what was held came out.
+    pub finished: bool,
 }
 
 /// How a batch is read.
@@ -131,7 +141,13 @@ impl Following {
     /// A reading that begins anew, for the same stream.
     #[must_use]
     pub fn afresh(&self) -> Self {
-        Self { again: self.again.saturating_add(1), ..Self::default() }
+        Self { again: self.again.saturating_add(1), claimed: self.claimed.clone(), ..Self::default() }
+    }
+
+    /// The same reading, which goes on with events that are too old for it.
+    #[must_use]
+    pub fn out_of_order(&self) -> Self {
+        Self { again: self.again.saturating_add(1), ..self.clone() }
     }
 
     /// Whether an event was read before.

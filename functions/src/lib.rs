@@ -8,7 +8,10 @@
 //! | [`audit`] | one source -> what is to be alerted about |
 //! | [`dedup`] | what is sent at once, listed later, merged |
 //! | [`ledger`] | what outlives an invocation |
+//! | [`handler`] | one module for each function |
 //! | [`follow`] | a log stream that comes in batches |
+//! | [`history`] | what a log stream held before |
+//! | [`ssm`] | sessions that Systems Manager knows, and their end |
 //! | [`outbox`] | what was observed -> claimed -> sent -> confirmed |
 //! | [`sink`] | where alerts go |
 //! | [`rule_store`] | rules at run time |
@@ -24,6 +27,8 @@ pub mod dedup;
 pub mod draft;
 pub mod error;
 pub mod follow;
+pub mod handler;
+pub mod history;
 pub mod ledger;
 pub mod metrics;
 pub mod object;
@@ -33,3 +38,4 @@ pub mod rule_store;
 pub mod shipped;
 pub mod sink;
 pub mod source;
+pub mod ssm;
