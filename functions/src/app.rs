@@ -9,14 +9,17 @@ use warden_rules::{RuleSet, library};
 
 use crate::audit::{Origin, Policy};
 use crate::clients::Clients;
-use crate::config::Config;
+use crate::config::{Config, Place};
+use crate::history::{CloudWatch, History};
 use crate::ledger::Ledger;
 use crate::ledger::dynamo::Dynamo;
 use crate::ledger::table::Table;
 use crate::metrics::{Metric, Metrics};
 use crate::object::{S3, Store};
-use crate::outbox::{Limits, Outbox};
+use crate::outbox::{Limits, Outbox, OutboxError};
+use crate::rule_store::{Folder, RuleStore, S3Folder};
 use crate::sink::Sinks;
+use crate::ssm::{Service, Sessions};
 
 /// Everything that handlers work with. Clients are made when they are first needed.
 #[derive(Debug)]
@@ -31,6 +34,12 @@ pub struct App {
     pub sinks: Sinks,
     /// Where objects are read.
     pub store: Box<dyn Store>,
+    /// Where log events are kept.
+    pub history: Box<dyn History>,
+    /// Sessions that the service knows.
+    pub sessions: Box<dyn Sessions>,
+    /// Where rules come from.
+    pub rule_store: RuleStore,
     /// Masks secrets.
     pub masker: Masker,
     rules: Mutex<Arc<RuleSet>>,
@@ -82,8 +91,15 @@ impl App {
         store: Box<dyn Store>,
         rules: Arc<RuleSet>,
     ) -> Self {
+        let ledger = Ledger::new(table, &config.account, &config.region, config.retention);
+        let folder = |place: &Place| Arc::new(S3Folder::new(clients.clone(), place.clone())) as Arc<dyn Folder>;
+        // A backfill has no table.
+        let keeps = (!config.table.is_empty()).then(|| ledger.clone());
         Self {
-            ledger: Ledger::new(table, &config.account, &config.region, config.retention),
+            history: Box::new(CloudWatch(clients.clone())),
+            sessions: Box::new(Service::new(clients.clone(), &config.account, &config.region)),
+            rule_store: RuleStore::new(config.rules.as_ref().map(folder), keeps),
+            ledger,
             masker: Masker::new(&config.mask_key.0),
             rules: Mutex::new(rules),
             metrics: Mutex::default(),
@@ -102,6 +118,22 @@ impl App {
     /// Replaces the rules, all at once; audits that have begun go on with the old ones.
     pub fn set_rules(&self, rules: Arc<RuleSet>) {
         *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    /// Takes the rules of the folder, if it has others now, and tells the operators what has to be told.
+    ///
+    /// # Errors
+    /// What ledger and sinks answer; the rules are in use all the same.
+    pub async fn refresh_rules(&self, outbox: &Outbox<'_>, now: Timestamp) -> Result<(), OutboxError> {
+        if self.config.rules.is_none() {
+            return Ok(());
+        }
+        let (rules, notices) = self.rule_store.rules(now).await;
+        self.set_rules(rules);
+        for notice in notices {
+            outbox.raise(&notice, now).await?;
+        }
+        Ok(())
     }
 
     /// What audits go by. `rules` must outlive them: take them once for an invocation.
