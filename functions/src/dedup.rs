@@ -81,6 +81,8 @@ pub struct Seen {
 pub struct Observed {
     /// Dedup key.
     pub key: String,
+    /// The key while the principal or target was not known, if that is another one: what was seen under it counts there.
+    pub before: Option<String>,
     /// Length of a window of this key.
     pub window: SignedDuration,
     /// Names the finding, whichever source shows it.

@@ -68,6 +68,8 @@ pub struct Claim {
     pub path: String,
     /// What it says.
     pub facts: Facts,
+    /// Session that its place is named after: the key of an object, the name of a log stream.
+    pub named: Option<String>,
     /// Managed node that stored it, where the notification names it.
     pub uploader: Option<String>,
 }
@@ -391,7 +393,8 @@ impl Ledger {
         Ok(self.load(&self.key("K", key, format!("F#{finding}")), now).await?.value)
     }
 
-    /// Remembers that a source showed a finding; it counts under the window under which it was seen first.
+    /// Remembers that a source showed a finding; it counts under the window under which it was seen first. `known` is
+    /// what was seen of it before.
     ///
     /// # Errors
     /// What the table answers.
@@ -399,11 +402,22 @@ impl Ledger {
         &self,
         key: &str,
         finding: &str,
+        known: Option<&Seen>,
         opened: Timestamp,
         source: &str,
         now: Timestamp,
     ) -> Result<(), TableError> {
         let place = self.key("K", key, format!("F#{finding}"));
+        match known {
+            Some(seen) if seen.sources.iter().any(|known| known == source) => return Ok(()),
+            Some(_) => {}
+            None => {
+                let seen = Seen { opened, sources: vec![source.to_owned()] };
+                if self.store(place.clone(), &seen, Expect::Absent, now).await? {
+                    return Ok(());
+                }
+            }
+        }
         self.change(&place, now, |seen: Option<Seen>| {
             let mut seen = seen.unwrap_or(Seen { opened, sources: Vec::new() });
             if seen.sources.iter().any(|known| known == source) {

@@ -2,16 +2,28 @@
 //!
 //! | module | does |
 //! |---|---|
+//! | [`shipped`] | the shipped rules, compiled at build time |
 //! | [`config`] | the environment, read once |
 //! | [`source`] | envelopes of Lambda events -> what is to be read |
+//! | [`audit`] | one source -> what is to be alerted about |
 //! | [`dedup`] | what is sent at once, listed later, merged |
 //! | [`ledger`] | what outlives an invocation |
+//! | [`outbox`] | what was observed -> claimed -> sent -> confirmed |
+//! | [`sink`] | where alerts go |
+//! | [`rule_store`] | rules at run time |
+//! | [`response`] | whether a session is ended |
 //! | [`alert`] | what people and programs are told, in every form |
 
 pub mod alert;
+pub mod audit;
 pub mod clients;
 pub mod config;
 pub mod dedup;
 pub mod draft;
 pub mod ledger;
+pub mod outbox;
+pub mod response;
+pub mod rule_store;
+pub mod shipped;
+pub mod sink;
 pub mod source;

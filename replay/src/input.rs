@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+use aws_lc_rs::digest::{Context, SHA256};
 use warden_session::inflate::{Inflate, Limits};
 use warden_session::kind::{self, HEAD_LIMIT};
 use warden_session::timeline::Deviation;
@@ -117,19 +119,76 @@ impl Place {
 
     /// The kind of input, from what it begins with.
     fn recognise(&self) -> io::Result<Option<Kind>> {
+        let (head, ended) = self.head(HEAD_LIMIT)?;
+        Ok(kind::recognise(&head, ended))
+    }
+
+    /// The first bytes, decompressed, and whether they are all.
+    fn head(&self, limit: usize) -> io::Result<(Vec<u8>, bool)> {
         let mut head = Vec::new();
         let mut ended = true;
         inflate(self.open()?, &mut |bytes| {
             head.extend_from_slice(bytes);
-            ended = head.len() <= HEAD_LIMIT;
+            ended = head.len() <= limit;
             ended
         })?;
-        head.truncate(HEAD_LIMIT);
-        Ok(kind::recognise(&head, ended))
+        head.truncate(limit);
+        Ok((head, ended))
     }
 }
 
 impl Input {
+    /// The one input of a verb that takes one; `-` is standard input.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is of no kind.
+    pub(crate) fn one(path: &Path) -> anyhow::Result<Self> {
+        let place = if path == Path::new("-") { spool()? } else { Place::File(path.to_owned()) };
+        let path = path.display().to_string();
+        let kind = place.recognise().with_context(|| path.clone())?;
+        let Some(kind) = kind else { anyhow::bail!("{path}: nothing that warden reads") };
+        Ok(Self { path, place, kind })
+    }
+
+    /// Bytes of the file as it lies there; 0 if they cannot be told.
+    pub(crate) fn size(&self) -> u64 {
+        self.place.open().and_then(|file| file.metadata()).map_or(0, |metadata| metadata.len())
+    }
+
+    /// The first bytes, decompressed, and whether they are all.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn head(&self, limit: usize) -> io::Result<(Vec<u8>, bool)> {
+        self.place.head(limit)
+    }
+
+    /// SHA-256 of the input as it is stored, compression and all.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn sha256(&self) -> io::Result<[u8; 32]> {
+        let (mut file, mut digest, mut buffer) = (self.place.open()?, Context::new(&SHA256), vec![0; PIECE]);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                read => digest.update(buffer.get(..read).unwrap_or_default()),
+            }
+        }
+        let mut sha256 = [0; 32];
+        sha256.iter_mut().zip(digest.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Ok(sha256)
+    }
+
+    /// Hands out the bytes from the beginning, decompressed, until the sink has had enough; what is wrong with the
+    /// compression.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn bytes(&self, sink: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<Option<Deviation>> {
+        inflate(self.place.open()?, sink)
+    }
+
     /// Reads the input from its beginning.
     ///
     /// # Errors

@@ -4,12 +4,17 @@ mod capture;
 mod cli;
 mod command;
 mod exit;
+mod index;
+mod export;
 mod input;
 mod paint;
 mod pipeline;
+mod player;
 mod progress;
+mod reconstruct;
 mod report;
 mod ruleset;
+mod tty;
 
 use std::process::ExitCode;
 
