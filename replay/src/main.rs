@@ -4,8 +4,8 @@ mod capture;
 mod cli;
 mod command;
 mod exit;
-mod index;
 mod export;
+mod index;
 mod input;
 mod items;
 mod paint;
@@ -14,6 +14,8 @@ mod player;
 mod progress;
 mod reconstruct;
 mod recording;
+#[allow(dead_code, unused_imports)]
+mod record;
 mod report;
 mod ruleset;
 mod tty;
