@@ -8,7 +8,6 @@ mod input;
 mod paint;
 mod pipeline;
 mod progress;
-#[allow(dead_code, unused_imports)]
 mod record;
 mod report;
 mod ruleset;
@@ -18,6 +17,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Some(code) = record::answer() {
+        return code;
+    }
     let cli = cli::Cli::parse();
     match command::run(&cli) {
         Ok(exit) => exit.into(),
