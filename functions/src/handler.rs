@@ -2,3 +2,4 @@
 //! event's carrier wants it.
 
 pub mod logs;
+pub mod reconcile;

@@ -11,6 +11,8 @@
 //! | [`handler`] | one module for each function |
 //! | [`follow`] | a log stream that comes in batches |
 //! | [`history`] | what a log stream held before |
+//! | [`reconcile`] | what should be there and is not |
+//! | [`preferences`] | what session preferences say, and what a change takes away |
 //! | [`ssm`] | sessions that Systems Manager knows, and their end |
 //! | [`outbox`] | what was observed -> claimed -> sent -> confirmed |
 //! | [`sink`] | where alerts go |
@@ -33,6 +35,8 @@ pub mod ledger;
 pub mod metrics;
 pub mod object;
 pub mod outbox;
+pub mod preferences;
+pub mod reconcile;
 pub mod response;
 pub mod rule_store;
 pub mod shipped;

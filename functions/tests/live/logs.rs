@@ -224,11 +224,14 @@ fn deadly() -> RuleSet {
     RuleSet::load([("deadly.yml", text)]).set
 }
 
+/// Name, mode, node and principal of StartSession, whether the session is ended, what is said.
+type Row<'a> = (&'a str, &'static str, Option<(&'a str, &'a str)>, bool, &'a str);
+
 #[tokio::test]
 async fn a_session_is_ended_once_and_only_on_the_word_of_start_session() {
     const NODE: &str = "i-0123456789abcdef0";
     const EVA: &str = "arn:aws:iam::123456789012:user/eva";
-    let rows: &[(&str, &str, Option<(&str, &str)>, bool, &str)] = &[
+    let rows: &[Row<'_>] = &[
         ("on", "on", Some((NODE, EVA)), true, "was ended"),
         ("dry run", "dry-run", Some((NODE, EVA)), false, "would have been ended"),
         ("off", "off", Some((NODE, EVA)), false, "does not allow"),

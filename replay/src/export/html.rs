@@ -160,7 +160,7 @@ impl<'t, 's> Page<'t, 's> {
             "facts": facts::facts(survey),
             "verify": facts::verify(self.teller),
             "notices": notices,
-            "start": survey.times.map(|(first, _)| first.as_millisecond()),
+            "start": survey.dates().map(|(first, _)| first.as_millisecond()),
             "duration": self.duration,
             "marks": self.marks,
             "density": self.density,

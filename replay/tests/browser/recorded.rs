@@ -13,19 +13,19 @@ pub(crate) const SECRET: &str = "hunter2-S3cret";
 pub(crate) fn session() -> String {
     let mut session = Session::default();
     session.input(PayloadType::SIZE, r#"{"cols":80,"rows":24}"#);
-    session.output("\u{1b}[?2004h$ ");
+    session.output("\u{1b}[?2004hsh-5.2$ ");
     session.command("id", "uid=1000(ssm-user) gid=1000(ssm-user)\r\n");
     session.command("echo '</script><script>window.owned=1</script>'", "</script><script>window.owned=1</script>\r\n");
     session.command("cat /etc/shadow", "\u{1b}[31mcat: /etc/shadow: Permission denied\u{1b}[0m\r\n");
     session.command("echo 日本語😀", "日本語😀\r\n");
     session.command(": \u{202e}txt.exe", "a\u{2028}b \u{1b}[8mconcealed\u{1b}[0m\r\n");
     session.type_line("sudo true");
-    session.output("\u{1b}[?2004l\r\r\nPassword: ");
+    session.output("\r\n\u{1b}[?2004l\rPassword: ");
     for key in SECRET.chars() {
         session.input(PayloadType::OUTPUT, &key.to_string());
     }
     session.input(PayloadType::OUTPUT, "\r");
-    session.output("\r\n\u{1b}[?2004h$ ");
+    session.output("\r\n\u{1b}[?2004hsh-5.2$ ");
     session.command("printf img", "<img src=http://leak.test/output onerror=window.owned=1>\r\n");
     session.output("\u{1b}]0;<img src=http://leak.test/title onerror=window.owned=1>\u{7}");
     session.lines
@@ -42,7 +42,7 @@ struct Session {
 impl Session {
     fn command(&mut self, text: &str, output: &str) {
         self.type_line(text);
-        self.output(&format!("\u{1b}[?2004l\r\r\n{output}\u{1b}[?2004h$ "));
+        self.output(&format!("\r\n\u{1b}[?2004l\r{output}\u{1b}[?2004hsh-5.2$ "));
     }
 
     fn type_line(&mut self, text: &str) {
