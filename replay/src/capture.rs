@@ -5,14 +5,18 @@
 //!
 //! | format | module | one record is |
 //! |---|---|---|
+//! | `warden`'s own | [`own`], [`chained`] | a record in a chain of hashes |
 //! | frames JSON Lines | [`frames`] | a line `{"t":epoch seconds,"dir":"c2s\|s2c\|a2s\|s2a","opcode":1\|2,"b64":"…"}` |
 //! | HAR of a browser | [`har`] | an element of `_webSocketMessages` |
 //! | pcap, pcapng | [`packet`] | a packet |
 
+mod chained;
 mod damage;
 mod frames;
 mod har;
 mod http;
+#[allow(dead_code, unused_imports)] // Until `record` uses all of it.
+pub(crate) mod own;
 mod packet;
 mod secrets;
 mod tls;
@@ -21,9 +25,6 @@ mod walk;
 mod websocket;
 
 use std::io;
-
-#[allow(dead_code, unused_imports)] // Until `record` and `verify` use all of it.
-pub(crate) mod own;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -88,26 +89,12 @@ pub(crate) struct Socket {
 }
 
 /// What a capture says of itself as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Its format.
     pub(crate) format: CaptureFormat,
-    /// Whether its records are those that were written.
-    pub(crate) chain: Chain,
-}
-
-/// State of the chain of hashes through the records of a capture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Chain {
-    /// The format has none.
-    Absent,
-    /// Each record's hash follows from those before.
-    Whole,
-    /// It breaks at this record, counted from 0.
-    Broken {
-        /// Number of the first record that does not follow from those before.
-        record: u64,
-    },
+    /// The chain of hashes through its records; `None` if the format has none.
+    pub(crate) chain: Option<own::Chain>,
 }
 
 /// Where what is found goes. An error ends the reading and is handed on.
@@ -120,11 +107,6 @@ pub(crate) type Sink<'a> = dyn FnMut(Found) -> io::Result<()> + 'a;
 pub(crate) fn read(input: &Input, secrets: &Secrets, sink: &mut Sink<'_>) -> io::Result<Facts> {
     let format = recognise(input)?;
     let mut reader = Reader::new(format, input, secrets)?;
-    let mut facts = Facts { format, chain: Chain::Absent };
-    let sink = &mut |found| {
-        facts.note(&found);
-        sink(found)
-    };
     let mut outcome = Ok(());
     let mut length = 0_u64;
     let deviation = input.bytes(&mut |bytes| {
@@ -132,20 +114,11 @@ pub(crate) fn read(input: &Input, secrets: &Secrets, sink: &mut Sink<'_>) -> io:
         reader.feed(bytes, &mut |found| pass(&mut outcome, sink, found));
         outcome.is_ok()
     })?;
-    reader.finish(&mut |found| pass(&mut outcome, sink, found));
+    let chain = reader.finish(&mut |found| pass(&mut outcome, sink, found));
     if let Some(deviation) = deviation {
         pass(&mut outcome, sink, Found::Damage { offset: length, damage: Damage::Container(deviation) });
     }
-    outcome.map(|()| facts)
-}
-
-impl Facts {
-    fn note(&mut self, found: &Found) {
-        let broken = matches!(self.chain, Chain::Broken { .. });
-        if let (Found::Damage { damage: Damage::BrokenChain { record }, .. }, false) = (found, broken) {
-            self.chain = Chain::Broken { record: *record };
-        }
-    }
+    outcome.map(|()| Facts { format, chain })
 }
 
 fn pass(outcome: &mut io::Result<()>, sink: &mut Sink<'_>, found: Found) {
@@ -166,12 +139,14 @@ fn recognise(input: &Input) -> io::Result<CaptureFormat> {
 enum Reader {
     Frames(frames::FramesReader),
     Har(Box<har::HarReader>),
-    Packets(Box<packet::PacketReader>),
+    Packets(Box<PacketReader>),
+    Own(Box<chained::ChainedReader>),
 }
 
 impl Reader {
     fn new(format: CaptureFormat, input: &Input, secrets: &Secrets) -> io::Result<Self> {
         Ok(match format {
+            CaptureFormat::Own => Self::Own(Box::default()),
             CaptureFormat::Frames => Self::Frames(frames::FramesReader::default()),
             CaptureFormat::Har => {
                 let mut reader = har::HarReader::urls();
@@ -199,14 +174,18 @@ impl Reader {
             Self::Frames(reader) => reader.feed(bytes, sink),
             Self::Har(reader) => reader.feed(bytes, sink),
             Self::Packets(reader) => reader.feed(bytes, sink),
+            Self::Own(reader) => reader.feed(bytes, sink),
         }
     }
 
-    fn finish(self, sink: &mut dyn FnMut(Found)) {
+    /// The capture ends here; the state of its chain.
+    fn finish(self, sink: &mut dyn FnMut(Found)) -> Option<own::Chain> {
         match self {
             Self::Frames(reader) => reader.finish(sink),
             Self::Har(reader) => reader.finish(sink),
             Self::Packets(reader) => reader.finish(sink),
+            Self::Own(reader) => return Some(reader.finish(sink)),
         }
+        None
     }
 }

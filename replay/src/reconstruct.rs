@@ -44,6 +44,15 @@ pub(crate) struct Moment {
     pub(crate) what: What,
 }
 
+impl Moment {
+    /// As the event of the channel that it was, for readers of these; `None` for damage.
+    pub(crate) fn event(&self) -> Option<channel::Event> {
+        let What::Channel(what) = &self.what else { return None };
+        let Self { n, at, created, side, sequence, .. } = *self;
+        Some(channel::Event { n, at, created, side, sequence, what: what.clone() })
+    }
+}
+
 /// What a [`Moment`] is about.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum What {

@@ -15,9 +15,9 @@ use crate::export::asciicast::Version;
 use crate::export::redact::Redactor;
 use crate::export::survey::Survey;
 use crate::export::telling::Teller;
-use crate::export::{Policy, Source, asciicast, html, json, text, timesketch};
+use crate::export::{Policy, Source, asciicast, html, json, pcap, streams, text, timesketch};
 use crate::input::Input;
-use crate::report::warn;
+use crate::report::{complain, warn};
 use crate::ruleset;
 
 /// Fewest bytes of a key for digests.
@@ -29,9 +29,46 @@ const MIN_KEY: usize = 16;
 /// An input that cannot be read or holds no terminal, rules with errors, an output that cannot be written to.
 pub(crate) fn run(args: &Export) -> anyhow::Result<Exit> {
     match args.to {
-        ExportForm::Streams | ExportForm::Pcap => bail!("`warden export --to streams|pcap` is not built yet"),
+        ExportForm::Streams => take_apart(args),
+        ExportForm::Pcap => packets(args),
         _ => tell(args),
     }
+}
+
+fn take_apart(args: &Export) -> anyhow::Result<Exit> {
+    let Some(folder) = &args.output else { bail!("--to streams writes a folder: name it with -o DIR") };
+    let (input, secrets) = (Input::one(&args.path)?, Secrets::of(&args.keys)?);
+    let written = streams::write(&input, &secrets, folder, args.redact)?;
+    for name in &written.files {
+        complain(&folder.join(name).display().to_string());
+    }
+    Ok(Exit::Incomplete.when(written.is_incomplete))
+}
+
+fn packets(args: &Export) -> anyhow::Result<Exit> {
+    let (input, secrets) = (Input::one(&args.path)?, Secrets::of(&args.keys)?);
+    if args.redact {
+        bail!("--to pcap holds what connections carried, whatever it is: it cannot be redacted");
+    }
+    let mut written = pcap::Written::default();
+    match &args.output {
+        Some(path) => to_file(path, &mut |out| {
+            written = pcap::write(&input, &secrets, out)?;
+            Ok(())
+        })?,
+        None => {
+            let mut out = BufWriter::new(io::stdout().lock());
+            written = pcap::write(&input, &secrets, &mut out)?;
+            out.flush()?;
+        }
+    }
+    if written.connections == 0 {
+        warn(&format!("{}: no connection was forwarded", args.path.display()));
+    }
+    if written.left_out > 0 {
+        warn(&format!("{} bytes that belong to no open connection are left out", written.left_out));
+    }
+    Ok(Exit::Incomplete.when(written.is_incomplete))
 }
 
 fn tell(args: &Export) -> anyhow::Result<Exit> {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use warden_protocol::channel::{Anomaly, What};
 use warden_protocol::wire::Side;
 
-use crate::capture::{self, Chain, Facts, Found, Secrets};
+use crate::capture::{self, Facts, Found, Secrets};
 use crate::cli::{Format, Verify};
 use crate::exit::Exit;
 use crate::input::Input;
@@ -144,7 +144,7 @@ impl Verified {
 
     /// 3 if something is missing or stayed encrypted, 1 if something is contradictory.
     fn exit_of(&self, session: &Session) -> Exit {
-        let broken = matches!(self.facts.chain, Chain::Broken { .. });
+        let broken = self.facts.chain.as_ref().is_some_and(|chain| chain.broken_at.is_some());
         let contradictory = Exit::Findings.when(session.is_contradictory() || broken);
         contradictory.max(Exit::Incomplete.when(session.is_incomplete() || session.report.undecodable > 0))
     }

@@ -70,7 +70,7 @@ fn session(survey: &Survey) -> Value {
             "sha256": survey.sha256,
         },
         "cols": survey.size.map(|(cols, _)| cols), "rows": survey.size.map(|(_, rows)| rows),
-        "begins": survey.times.map(|(first, _)| to_rfc3339(first)), "ends": survey.times.map(|(_, last)| to_rfc3339(last)),
+        "begins": survey.dates().map(|(first, _)| to_rfc3339(first)), "ends": survey.dates().map(|(_, last)| to_rfc3339(last)),
         "timed": survey.times.is_some(),
     })
 }

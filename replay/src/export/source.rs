@@ -8,11 +8,13 @@ use warden_protocol::wire::Side;
 use warden_session::log_stream::LogStreamReader;
 use warden_session::timeline::{self, Direction, What};
 use warden_session::transcript::TranscriptReader;
-use warden_session::{Kind, Session, SessionId};
+use warden_session::{Item, Kind, Session, SessionId};
 
 use crate::capture::Secrets;
 use crate::input::Input;
+use crate::items;
 use crate::reconstruct::{self, Moment};
+use crate::recording;
 
 /// One record of a session, which can be read as often as needed.
 #[derive(Debug)]
@@ -51,6 +53,8 @@ pub(crate) struct Ending {
     pub(crate) capture: Option<Box<reconstruct::Session>>,
     /// Ids of further sessions in the record, which are not exported.
     pub(crate) others: Vec<String>,
+    /// Times count from the beginning: when that was is not known.
+    pub(crate) undated: bool,
 }
 
 impl Ending {
@@ -78,11 +82,45 @@ impl Source {
             Kind::Capture => self.capture(sink),
             Kind::Transcript => self.stored(Reader::Transcript(Box::default()), sink),
             Kind::LogStream => self.stored(Reader::LogStream(Box::default()), sink),
+            Kind::Recording => self.recording(sink),
             other => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("{}: nothing of this kind ({other:?}) is exported", self.input.path),
             )),
         }
+    }
+
+    /// Reads the record's sessions and their commands.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn items(&self, sink: &mut dyn FnMut(Item)) -> io::Result<()> {
+        match self.input.kind {
+            Kind::Capture => items::of_capture(&self.input, &self.secrets, sink),
+            _ => self.input.read(sink),
+        }
+    }
+
+    fn recording(&self, sink: &mut Sink<'_>) -> io::Result<Ending> {
+        let (mut printed, mut dated) = (0, true);
+        recording::read(&self.input, &mut |recorded| {
+            dated &= recorded.at.is_some();
+            let place = printed;
+            let what = match &recorded.what {
+                recording::What::Exit(code) => Happened::Exit(*code),
+                recording::What::Marker(text) => Happened::Note(format!("marker: {text}")),
+                recording::What::Timeline(what) => {
+                    if let What::Output(bytes) = what {
+                        printed += bytes.len() as u64;
+                    }
+                    Happened::Timeline(what.clone())
+                }
+            };
+            // A recording that does not say when it began still tells how much time went by.
+            let since = || Timestamp::UNIX_EPOCH.checked_add(recorded.elapsed).ok();
+            sink(&Event { at: recorded.at.or_else(since), place, what })
+        })?;
+        Ok(Ending { undated: !dated, ..Ending::default() })
     }
 
     fn capture(&self, sink: &mut Sink<'_>) -> io::Result<Ending> {
@@ -93,7 +131,7 @@ impl Source {
         .into_iter();
         let first = sessions.next();
         let others = sessions.map(|session| session.id.unwrap_or_else(|| "without an id".to_owned())).collect();
-        Ok(Ending { capture: first.map(Box::new), others })
+        Ok(Ending { capture: first.map(Box::new), others, undated: false })
     }
 
     fn stored(&self, mut reader: Reader, sink: &mut Sink<'_>) -> io::Result<Ending> {
@@ -116,7 +154,7 @@ impl Source {
             pass(timeline::Event { offset: length..length, at: None, what: What::Deviation(deviation) });
         }
         outcome?;
-        Ok(Ending { capture: None, others: only.others })
+        Ok(Ending { others: only.others, ..Ending::default() })
     }
 }
 

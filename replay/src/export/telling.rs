@@ -222,6 +222,7 @@ impl Course<'_, '_> {
         let derived = matches!(what, Telling::Command(_) | Telling::Redaction(_) | Telling::Mark(Marked::Finding(_)));
         let known = !derived && (at.is_some() || matches!(self.clock, Clock::MadeUp { .. }));
         self.now = if known { self.clock.ms(at, place).max(self.now) } else { self.now };
+        let at = at.filter(|_| !self.teller.survey.ending.undated);
         sink(&Told { ms: self.now, at, place, what })
     }
 }

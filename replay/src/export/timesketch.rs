@@ -37,7 +37,7 @@ pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> 
 
 /// The session's start as well as it is known; 1970 says that it is not known at all.
 fn start(survey: &Survey) -> Timestamp {
-    let recorded = survey.times.map(|(first, _)| first);
+    let recorded = survey.dates().map(|(first, _)| first);
     recorded.or(survey.session.started).or(survey.session.ended).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
@@ -93,7 +93,7 @@ fn write_line(survey: &Survey, at: Timestamp, what: Value, out: &mut dyn Write) 
         line.extend(what);
     }
     line.insert("datetime".to_owned(), json!(format!("{}+00:00", at.strftime("%Y-%m-%dT%H:%M:%S.%3f"))));
-    let time_is = if survey.times.is_some() { "recorded" } else { "made-up" };
+    let time_is = if survey.dates().is_some() { "recorded" } else { "made-up" };
     let facts = json!({
         "time_is": time_is, "session": session.id, "principal": session.principal, "target": session.target,
         "account": session.account, "region": session.region, "run_as": session.run_as,

@@ -30,7 +30,7 @@ pub(super) fn facts(survey: &Survey) -> Vec<String> {
     say("account ", session.account.as_ref());
     say("", session.plugin.as_ref());
     say("reason: ", session.reason.as_ref());
-    if let Some((first, _)) = survey.times {
+    if let Some((first, _)) = survey.dates() {
         facts.push(to_rfc3339(first));
     }
     let seconds = survey.duration() / 1000;
@@ -47,6 +47,9 @@ pub(super) fn notices(teller: &Teller<'_>) -> Vec<String> {
     let mut notices = Vec::new();
     if survey.times.is_none() {
         notices.push("This record holds no times: the speed is made up.".to_owned());
+    }
+    if survey.size.is_none() {
+        notices.push("It does not say how large the window was: 80 × 24 is taken.".to_owned());
     }
     if !survey.ending.others.is_empty() {
         notices.push(format!("The record holds {} further sessions, which are not shown.", survey.ending.others.len()));
@@ -74,7 +77,8 @@ pub(super) fn verify(teller: &Teller<'_>) -> Value {
     let (state, label) = match survey.report() {
         Some(report) => {
             of_channel(report, &mut rows);
-            match (report.is_contradictory(), survey.is_incomplete()) {
+            let contradicts = survey.ending.capture.as_ref().is_some_and(|session| session.is_contradictory());
+            match (contradicts, survey.is_incomplete()) {
                 (true, _) => ("bad", "✗ contradicted"),
                 (false, true) => ("incomplete", "△ incomplete"),
                 (false, false) => ("whole", "✓ whole"),
