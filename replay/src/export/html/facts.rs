@@ -55,7 +55,10 @@ pub(super) fn notices(teller: &Teller<'_>) -> Vec<String> {
         notices.push("Something is missing from this record; see what was verified.".to_owned());
     }
     if !teller.cuts.all.is_empty() {
-        notices.push(format!("{} texts were removed from the output (█); their digests are listed.", teller.cuts.all.len()));
+        notices.push(format!(
+            "{} texts were removed from the output (█); their digests are listed.",
+            teller.cuts.all.len()
+        ));
     }
     notices
 }
@@ -85,7 +88,10 @@ pub(super) fn verify(teller: &Teller<'_>) -> Value {
     }
     rows.extend(survey.deviations.iter().map(|(at, deviation)| ("Deviation", format!("at byte {at}: {deviation}"))));
     if survey.report().is_none() {
-        rows.push(("Proof", "This kind of record holds no digests or sequence numbers: nothing shows that it is whole.".to_owned()));
+        rows.push((
+            "Proof",
+            "This kind of record holds no digests or sequence numbers: nothing shows that it is whole.".to_owned(),
+        ));
     }
     rows.push(("Exported by", format!("warden {}", env!("CARGO_PKG_VERSION"))));
     json!({"state": state, "label": label, "rows": rows})
@@ -140,6 +146,12 @@ fn of_stream(stream: &StreamReport) -> String {
     let missing = if ranges.is_empty() { "none missing".to_owned() } else { format!("missing {}", ranges.join(", ")) };
     format!(
         "{} messages, {missing}; {} duplicates, {} conflicting, {} late, {} reordered, {} decrypted, {} left encrypted",
-        stream.unique, stream.duplicates, stream.conflicting, stream.late, stream.reordered, stream.decrypted, stream.encrypted
+        stream.unique,
+        stream.duplicates,
+        stream.conflicting,
+        stream.late,
+        stream.reordered,
+        stream.decrypted,
+        stream.encrypted
     )
 }

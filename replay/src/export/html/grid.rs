@@ -192,7 +192,9 @@ impl Grid {
         let differs: Vec<usize> = (0..self.rows.len()).filter(|at| !same(*at, *at)).collect();
         let (top, bottom) = (*differs.first()?, *differs.last()?);
         let worth = |count: usize| (top..=bottom - count).filter(|at| same(*at, at + count) && !same(*at, *at)).count();
-        let best = (1..=bottom - top).map(|count| (worth(count), count)).max_by_key(|(worth, count)| (*worth, usize::MAX - count))?;
+        let best = (1..=bottom - top)
+            .map(|count| (worth(count), count))
+            .max_by_key(|(worth, count)| (*worth, usize::MAX - count))?;
         (best.0 >= 2).then_some((top, bottom, best.1))
     }
 }
@@ -264,6 +266,6 @@ fn css(color: Color) -> Option<String> {
 
 /// The sixteen colours, chosen to be read on a dark screen.
 const PALETTE: [&str; 16] = [
-    "#2e3440", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#d8dee9", "#6b7689", "#ff7b86", "#b5e890",
-    "#ffd98a", "#82c4ff", "#dd95f5", "#7fdbe6", "#ffffff",
+    "#2e3440", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#d8dee9", "#6b7689", "#ff7b86",
+    "#b5e890", "#ffd98a", "#82c4ff", "#dd95f5", "#7fdbe6", "#ffffff",
 ];

@@ -41,7 +41,7 @@ pub(super) struct Keys {
     /// The screen may lack parts of a line: the window changed its size, or output is missing.
     doubtful: bool,
     /// The prompt at which a line was entered last: another line entered there was not read by its shell.
-    claimed: Option<Spot>,
+    claimed: Option<(Spot, Option<Timestamp>)>,
     /// The terminal was told not to echo, and the shell to print no prompt.
     echo_off: bool,
     no_prompt: bool,
@@ -64,6 +64,8 @@ struct Entered {
     prompt: Option<(String, Spot)>,
     /// Nothing of it had appeared when it was entered, nor since.
     unseen: bool,
+    /// Sent together with the line before, which was entered at a prompt, while echo was off: automation does that.
+    ahead: bool,
     /// A program filled the screen.
     in_program: bool,
 }
@@ -118,7 +120,7 @@ impl Extractor {
             self.keys.typist.reset();
             self.keys.pending.clear();
             self.keys.lost = true;
-            self.keys.claimed = self.standing().map(|(_, spot)| spot);
+            self.keys.claimed = self.standing().map(|(_, spot)| (spot, None));
         } else {
             self.keys.doubtful = true;
         }
@@ -143,9 +145,12 @@ impl Extractor {
         if let Some((_, spot)) = &standing {
             self.settle_silent(*spot, sink);
         }
-        let claimed = std::mem::replace(&mut self.keys.claimed, standing.as_ref().map(|(_, spot)| *spot));
-        let prompt = standing.filter(|(_, spot)| claimed != Some(*spot));
-        if self.is_blind() && !looks_secret(&self.standing_row()) {
+        let spot = standing.as_ref().map(|(_, spot)| *spot);
+        let claimed = std::mem::replace(&mut self.keys.claimed, spot.map(|spot| (spot, line.at)));
+        let again = spot.is_some() && claimed.is_some_and(|(claimed, _)| Some(claimed) == spot);
+        let ahead = again && self.keys.echo_off && claimed.is_some_and(|(_, at)| at.is_some() && at == line.at);
+        let prompt = standing.filter(|_| !again);
+        if self.is_blind() && (spot.is_some() || self.standing_row().trim().is_empty()) {
             return self.enter_blindly(line, sink);
         }
         let typed = line.text.trim();
@@ -158,7 +163,7 @@ impl Extractor {
             self.keys.pending.pop_front();
         }
         let in_program = self.alternate.is_some();
-        self.keys.pending.push_back(Entered { line, prompt, unseen, in_program });
+        self.keys.pending.push_back(Entered { line, prompt, unseen, ahead, in_program });
     }
 
     /// Whether the row shows a prompt and what was just typed behind it: whatever was entered before is accounted for.
@@ -231,7 +236,7 @@ impl Extractor {
         if std::mem::take(&mut self.keys.reads_input) {
             return self.hide(&line);
         }
-        self.begin_silent(Entered { line, prompt: None, unseen: true, in_program: false }, sink);
+        self.begin_silent(Entered { line, prompt: None, unseen: true, ahead: false, in_program: false }, sink);
     }
 
     /// Takes a line that was typed with echo off as a command, or as the rest of one.
@@ -321,9 +326,14 @@ impl Extractor {
             keys.pending.iter().position(fits)
         };
         let same = is(&[Agreement::Same]);
-        let ahead = keys.echo_off && !keys.reads_input;
-        let silent = keys.pending.iter().position(|entered| entered.is_silent(ahead) && (blank || entered.line.exact));
         let near = is(&[Agreement::Begun, Agreement::Close]).or_else(|| is(&[Agreement::Open])).filter(|_| !blank);
+        let another = |entered: &Entered| match agreement(&entered.line, text) {
+            Agreement::Different => true,
+            Agreement::Close => !keys.doubtful,
+            Agreement::Same | Agreement::Begun | Agreement::Open => blank,
+        };
+        let silent = |entered: &Entered| entered.is_silent(!keys.reads_input) && another(entered);
+        let silent = keys.pending.iter().position(silent);
         let silent = silent.filter(|silent| same.is_none() && near.is_none_or(|near| near >= *silent));
         let any = keys.pending.iter().rposition(|entered| !entered.in_program).filter(|_| in_editor && !blank);
         let Some(found) = silent.or(same).or(near).or(any) else {
@@ -443,9 +453,9 @@ impl Extractor {
 }
 
 impl Entered {
-    /// Whether a shell that does not echo may have read it: entered at its prompt, or ahead of it with echo off.
+    /// Whether a shell that does not echo may have read it: entered at its prompt, or, where that counts, ahead of it.
     fn is_silent(&self, ahead: bool) -> bool {
-        self.unseen && !self.line.text.trim().is_empty() && (self.prompt.is_some() || ahead)
+        self.unseen && !self.line.text.trim().is_empty() && (self.prompt.is_some() || (self.ahead && ahead))
     }
 }
 
