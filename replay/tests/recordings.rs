@@ -43,8 +43,15 @@ fn file(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
 }
 
 /// A session with a password, with and without what was typed.
-const SHOWN: [&str; 7] =
-    ["$ ", "sudo id", "\r\n[sudo] password for x: ", "\r\nuid=0(root)\r\n$ ", "cat /etc/shadow", "\r\nroot:*\r\n$ ", "exit\r\n"];
+const SHOWN: [&str; 7] = [
+    "$ ",
+    "sudo id",
+    "\r\n[sudo] password for x: ",
+    "\r\nuid=0(root)\r\n$ ",
+    "cat /etc/shadow",
+    "\r\nroot:*\r\n$ ",
+    "exit\r\n",
+];
 const TYPED: [(usize, &str); 6] =
     [(1, "sudo id"), (2, "\r"), (3, "hunter2\r"), (4, "cat /etc/shadow"), (5, "\r"), (6, "exit\r")];
 const RAN: [&str; 3] = ["sudo id", "cat /etc/shadow", "exit"];
@@ -84,8 +91,11 @@ fn typescript(form: &str) -> (String, String, String) {
     let (mut log, mut input, mut timing) = (HEAD.to_owned(), HEAD.to_owned(), String::new());
     if form != "classic" {
         let own = if form == "own" { "in.log" } else { "io.log" };
-        timing.push_str("H 0.000000 START_TIME 2023-11-14 22:13:20+00:00\nH 0.000000 COLUMNS 80\nH 0.000000 LINES 24\n");
-        timing.push_str(&format!("H 0.000000 OUTPUT_LOG io.log\nH 0.000000 INPUT_LOG {own}\nS 0.000000 SIGWINCH ROWS=24 COLS=80\n"));
+        timing
+            .push_str("H 0.000000 START_TIME 2023-11-14 22:13:20+00:00\nH 0.000000 COLUMNS 80\nH 0.000000 LINES 24\n");
+        timing.push_str(&format!(
+            "H 0.000000 OUTPUT_LOG io.log\nH 0.000000 INPUT_LOG {own}\nS 0.000000 SIGWINCH ROWS=24 COLS=80\n"
+        ));
     }
     for (code, data) in moments() {
         match (form, code) {
@@ -128,13 +138,23 @@ fn recordings_give_their_commands() {
         ("v3", file(&folder, "three", asciicast(3, true)), vec![], "keys"),
         ("compressed", file(&folder, "gz", gz.finish().unwrap()), vec![], "keys"),
         ("timing beside", file(&folder, "typescript", &classic), vec![], "screen"),
-        ("input in the same file", file(&folder, "same", &same), vec!["--timing", same_timing.to_str().unwrap()], "keys"),
+        (
+            "input in the same file",
+            file(&folder, "same", &same),
+            vec!["--timing", same_timing.to_str().unwrap()],
+            "keys",
+        ),
         ("input in its own file", folder.path().join("io.log"), vec!["--timing", own_timing.to_str().unwrap()], "keys"),
         ("ttyrec", file(&folder, "tty", ttyrec()), vec![], "screen"),
     ];
     for (name, path, more, origin) in rows {
         let run = commands(&path, &more);
-        assert_eq!((run.code, run.texts().as_slice()), (0, RAN.map(ToOwned::to_owned).as_slice()), "{name}: {}", run.err);
+        assert_eq!(
+            (run.code, run.texts().as_slice()),
+            (0, RAN.map(ToOwned::to_owned).as_slice()),
+            "{name}: {}",
+            run.err
+        );
         assert!(run.objects().iter().all(|command| command["origin"] == origin), "{name}");
         let at = run.objects()[0]["at"].as_str().unwrap().to_owned();
         assert!(at.starts_with("2023-11-14T22:13:2"), "{name}: {at}");
@@ -162,8 +182,18 @@ fn damage_is_told_with_its_place() {
         ("a cut line", file(&folder, "b", &cast[..cast.len() - 4]), vec![], "ends before it should".to_owned()),
         ("a cut frame", file(&folder, "c", &ttyrec()[..160]), vec![], "at byte 160: the record ends".to_owned()),
         ("no header", file(&folder, "d", &bad_header), vec![], "at byte 70: a piece that does not parse".to_owned()),
-        ("a cut typescript", file(&folder, "e", &same[..150]), vec!["--timing", timing.to_str().unwrap()], "ends before".to_owned()),
-        ("no input file", file(&lone, "f", &own), vec!["--timing", own_timing.to_str().unwrap()], "keystrokes are lost".to_owned()),
+        (
+            "a cut typescript",
+            file(&folder, "e", &same[..150]),
+            vec!["--timing", timing.to_str().unwrap()],
+            "ends before".to_owned(),
+        ),
+        (
+            "no input file",
+            file(&lone, "f", &own),
+            vec!["--timing", own_timing.to_str().unwrap()],
+            "keystrokes are lost".to_owned(),
+        ),
     ];
     for (name, path, more, told) in rows {
         let run = commands(&path, &more);
