@@ -4,13 +4,20 @@ mod capture;
 mod cli;
 mod command;
 mod exit;
+mod export;
+mod index;
 mod input;
+mod items;
 mod paint;
 mod pipeline;
+mod player;
 mod progress;
+mod reconstruct;
 mod record;
+mod recording;
 mod report;
 mod ruleset;
+mod tty;
 
 use std::process::ExitCode;
 

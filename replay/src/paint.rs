@@ -24,6 +24,11 @@ impl Paint {
         Self { on }
     }
 
+    /// Whether colours are wanted.
+    pub(crate) fn is_on(self) -> bool {
+        self.on
+    }
+
     /// What names things.
     pub(crate) fn bold(self, text: &str) -> String {
         self.with("1", text)
@@ -32,6 +37,11 @@ impl Paint {
     /// What matters less.
     pub(crate) fn dim(self, text: &str) -> String {
         self.with("2", text)
+    }
+
+    /// What is wrong.
+    pub(crate) fn wrong(self, text: &str) -> String {
+        self.with("1;31", text)
     }
 
     /// A level, in its colour.

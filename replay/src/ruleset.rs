@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use warden_rules::set::is_pack;
 use warden_rules::{Loaded, RuleSet, library};
 
 use crate::report::complain;
@@ -29,6 +30,9 @@ pub(crate) fn load(paths: &[PathBuf]) -> anyhow::Result<RuleSet> {
 pub(crate) fn load_all(paths: &[PathBuf]) -> anyhow::Result<Loaded> {
     if paths.is_empty() {
         return Ok(library::load());
+    }
+    if let Some(set) = pack(paths)? {
+        return Ok(Loaded { set, errors: Vec::new(), warnings: Vec::new() });
     }
     let mut files = Vec::new();
     for path in paths {
@@ -57,6 +61,20 @@ pub(crate) fn say(loaded: &Loaded) {
     for error in loaded.errors.iter().chain(&loaded.warnings) {
         complain(&error.render());
     }
+}
+
+/// The set of a pack, if that is what the paths name.
+fn pack(paths: &[PathBuf]) -> anyhow::Result<Option<RuleSet>> {
+    for path in paths.iter().filter(|path| path.is_file()) {
+        let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+        if is_pack(&bytes) {
+            if paths.len() > 1 {
+                bail!("{}: a pack is a whole set of rules and stands alone", path.display());
+            }
+            return RuleSet::from_pack(&bytes).map(Some).with_context(|| path.display().to_string());
+        }
+    }
+    Ok(None)
 }
 
 fn collect(path: &Path, files: &mut Vec<(String, String)>) -> anyhow::Result<()> {

@@ -299,3 +299,17 @@ fn a_folder_without_permission_is_said() {
     }
     assert!(run.out.contains("cat /etc/shadow") && Path::new(EXAMPLES).exists());
 }
+
+#[test]
+fn a_pack_of_the_library_finds_what_the_library_finds() {
+    let folder = folder(&[("t.log", TRANSCRIPT.as_bytes())]);
+    let (pack, transcript) = (path(&folder, "library.pack"), path(&folder, "t.log"));
+    let made = warden(&["rules", "pack", "-o", &pack]);
+    assert!(made.code == 0 && made.out.contains(" rules, "), "{} {}", made.out, made.err);
+    let [plain, packed] =
+        [&["scan", "--format", "json", &transcript][..], &["scan", "--format", "json", "--rules", &pack, &transcript]]
+            .map(warden);
+    assert_eq!((plain.code, &plain.out), (1, &packed.out));
+    let mixed = warden(&["rules", "list", &pack, &transcript]);
+    assert!(mixed.code == 2 && mixed.err.contains("stands alone"), "{}", mixed.err);
+}

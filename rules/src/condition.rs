@@ -1,5 +1,7 @@
 //! Conditions: the text of `condition:` -> a tree over selections.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::error::{Problem, Report, did_you_mean};
 use crate::yaml::Span;
 
@@ -20,6 +22,97 @@ pub(crate) enum Expr {
 
 /// Deepest nesting of brackets and `not`.
 const MAX_DEPTH: usize = 64;
+
+/// Deepest nesting of a truth, with what lists of conditions and mappings add to brackets.
+const MAX_EXPR_DEPTH: usize = 2 * MAX_DEPTH + 8;
+
+/// A truth as it is stored: its parts first, so that reading one back takes no recursion.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+enum Step {
+    And(usize),
+    Or(usize),
+    Not,
+    Selection(usize),
+    Item(usize),
+}
+
+impl Expr {
+    fn push_steps(&self, steps: &mut Vec<Step>) {
+        match self {
+            Self::And(parts) => {
+                for part in parts {
+                    part.push_steps(steps);
+                }
+                steps.push(Step::And(parts.len()));
+            }
+            Self::Or(parts) => {
+                for part in parts {
+                    part.push_steps(steps);
+                }
+                steps.push(Step::Or(parts.len()));
+            }
+            Self::Not(part) => {
+                part.push_steps(steps);
+                steps.push(Step::Not);
+            }
+            Self::Selection(index) => steps.push(Step::Selection(*index)),
+            Self::Item(index) => steps.push(Step::Item(*index)),
+        }
+    }
+
+    /// `None` if the steps make no truth, or one that is too deep.
+    fn of_steps(steps: &[Step]) -> Option<Self> {
+        let mut open: Vec<(Self, usize)> = Vec::new();
+        for step in steps {
+            let parts = match step {
+                Step::And(parts) | Step::Or(parts) => *parts,
+                Step::Not => 1,
+                Step::Selection(_) | Step::Item(_) => 0,
+            };
+            let parts = open.split_off(open.len().checked_sub(parts)?);
+            let depth = parts.iter().map(|(_, depth)| depth + 1).max().unwrap_or(0);
+            if depth > MAX_EXPR_DEPTH {
+                return None;
+            }
+            let mut parts = parts.into_iter().map(|(part, _)| part);
+            let expr = match step {
+                Step::And(_) => Self::And(parts.collect()),
+                Step::Or(_) => Self::Or(parts.collect()),
+                Step::Not => Self::Not(Box::new(parts.next()?)),
+                Step::Selection(index) => Self::Selection(*index),
+                Step::Item(index) => Self::Item(*index),
+            };
+            open.push((expr, depth));
+        }
+        let (expr, _) = open.pop()?;
+        open.is_empty().then_some(expr)
+    }
+
+    /// Whether it is made of items alone: what a selection may be, so that none can lead back to itself.
+    pub(crate) fn is_of_items(&self) -> bool {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().all(Self::is_of_items),
+            Self::Not(part) => part.is_of_items(),
+            Self::Selection(_) => false,
+            Self::Item(_) => true,
+        }
+    }
+}
+
+impl Serialize for Expr {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut steps = Vec::new();
+        self.push_steps(&mut steps);
+        steps.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Expr {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let steps = Vec::<Step>::deserialize(deserializer)?;
+        Self::of_steps(&steps).ok_or_else(|| serde::de::Error::custom("no condition"))
+    }
+}
 
 /// Reads a condition; what is wrong goes into the report.
 ///

@@ -38,6 +38,8 @@ mod id;
 mod pipeline;
 mod writes;
 
+pub use id::{COUNTED_LIMIT, Counts};
+
 /// Most decoded lines of one finding.
 const MAX_DECODED: usize = 32;
 
@@ -50,7 +52,7 @@ pub struct Detector<'r> {
     set: &'r RuleSet,
     /// Where each rule stands in the set.
     places: BTreeMap<&'r str, usize>,
-    seen: BTreeMap<[u8; 32], u64>,
+    seen: Counts,
 }
 
 /// What is known of an API call beyond its record. `None` = not known.
@@ -66,7 +68,17 @@ impl<'r> Detector<'r> {
     /// A detector for one input.
     pub fn new(set: &'r RuleSet) -> Self {
         let places = set.rules().iter().enumerate().map(|(place, rule)| (rule.id.as_str(), place)).collect();
-        Self { set, places, seen: BTreeMap::new() }
+        Self { set, places, seen: Counts::default() }
+    }
+
+    /// A detector for the rest of an input whose beginning gave these counts.
+    pub fn resume(set: &'r RuleSet, counts: Counts) -> Self {
+        Self { seen: counts, ..Self::new(set) }
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> &Counts {
+        &self.seen
     }
 
     /// The findings of a command, one for each rule that matches it, in the order of the rules. Their texts are as they
@@ -116,7 +128,7 @@ impl<'r> Detector<'r> {
         let scope = call.event_id.as_deref().unwrap_or(&offset);
         let found = self.set.matches(Some(&logsource), &event).into_iter().map(|found| {
             // An event is delivered more than once at times: its findings keep their id.
-            let finding_id = id::finding_id(&mut BTreeMap::new(), &found.rule.id, scope, &[]);
+            let finding_id = id::finding_id(&mut Counts::default(), &found.rule.id, scope, &[]);
             let mut finding = finding(self.set, found, &call.facts, source, finding_id);
             finding.session = call.session.as_ref().or(call.facts.id.as_ref()).map(ToString::to_string);
             finding.api_call = Some(in_short(call));

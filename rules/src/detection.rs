@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::compile;
 use crate::condition::{self, Expr};
 use crate::error::{Problem, Report, did_you_mean};
@@ -15,7 +17,7 @@ use crate::yaml::{Data, Node, Span};
 pub const MAX_VALUES: usize = 50_000;
 
 /// The compiled detection of one rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Detection {
     pub(crate) items: Vec<Item>,
     pub(crate) selections: Vec<Expr>,
@@ -23,7 +25,7 @@ pub(crate) struct Detection {
 }
 
 /// One field (or keywords) with what its values are compared with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Item {
     /// The field as the rule writes it; empty for keywords.
     pub(crate) name: String,
@@ -47,6 +49,19 @@ impl Fields {
     pub(crate) fn id(&mut self, name: &str) -> FieldId {
         let next = FieldId::try_from(self.ids.len()).unwrap_or(FieldId::MAX);
         *self.ids.entry(name.to_owned()).or_insert(next)
+    }
+
+    /// The table in which these names have the numbers of their places.
+    pub(crate) fn of(names: Vec<String>) -> Self {
+        let numbered = names.into_iter().zip(0..FieldId::MAX);
+        Self { ids: numbered.collect() }
+    }
+
+    /// The names, each at the place of its number.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let mut names: Vec<(&FieldId, &str)> = self.ids.iter().map(|(name, id)| (id, name.as_str())).collect();
+        names.sort_unstable();
+        names.into_iter().map(|(_, name)| name).collect()
     }
 
     /// Names to numbers.

@@ -98,12 +98,15 @@ pub struct Source {
 }
 
 impl Source {
-    /// A source of this kind. What the host writes a hostile operator with root can forge; CloudTrail nobody can.
+    /// A source of this kind. What the host writes a hostile operator with root can forge; CloudTrail nobody
+    /// can, and a capture is made away from the host. Where a recording was made is not known.
     pub fn new(kind: Kind, path: &str) -> Self {
         let (kind, trust) = match kind {
             Kind::Transcript => ("transcript", "host"),
             Kind::LogStream => ("log-stream", "host"),
             Kind::ApiCall => ("api-call", "service"),
+            Kind::Capture => ("capture", "service"),
+            Kind::Recording => ("recording", "host"),
         };
         Self { kind, path: path.to_owned(), trust }
     }

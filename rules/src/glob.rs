@@ -1,11 +1,12 @@
 //! Sigma strings: literals with `*` and `?`, and where in a value they must stand.
 
 use memchr::memmem::Finder;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::fold::fold;
 
 /// A piece of a Sigma string.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Token {
     /// Text as it is.
     Text(String),
@@ -21,7 +22,7 @@ pub(crate) enum Token {
 const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
 
 /// Where in a value a string must stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Place {
     /// It is the whole value.
     Whole,
@@ -85,7 +86,7 @@ pub(crate) fn windash(tokens: Vec<Token>) -> Vec<Token> {
 }
 
 /// A Sigma string ready to be matched.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct TextPattern {
     /// Whether case counts; if not, the literals are folded and so must be the haystack.
     pub(crate) cased: bool,
@@ -93,13 +94,14 @@ pub(crate) struct TextPattern {
 }
 
 /// The shapes of Sigma strings, the common ones first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Form {
     /// Every text.
     Anything,
     /// The whole text.
     Equals(Box<str>),
     /// Anywhere.
+    #[serde(serialize_with = "needle", deserialize_with = "finder")]
     Contains(Box<Finder<'static>>),
     /// At the start.
     StartsWith(Box<str>),
@@ -110,7 +112,7 @@ pub(crate) enum Form {
 }
 
 /// Segments between `*`, in order, without overlap.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Glob {
     pub(crate) segments: Vec<Vec<Token>>,
     from_start: bool,
@@ -170,6 +172,16 @@ impl Form {
             }
         }
     }
+}
+
+fn needle<S: Serializer>(finder: &Finder<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+    // It was made of a text.
+    serializer.serialize_str(&String::from_utf8_lossy(finder.needle()))
+}
+
+fn finder<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<Finder<'static>>, D::Error> {
+    let needle = <&str>::deserialize(deserializer)?;
+    Ok(Box::new(Finder::new(needle).into_owned()))
 }
 
 impl Glob {

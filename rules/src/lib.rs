@@ -41,4 +41,4 @@ pub use crate::event::{Event, Value};
 pub use crate::regex::{REGEX_DFA_SIZE_LIMIT, REGEX_SIZE_LIMIT};
 pub use crate::rule::parse::COMMAND_FIELDS;
 pub use crate::rule::{Case, CaseInput, Dedup, Level, Logsource, Response, Rule, Scope, Status};
-pub use crate::set::{Loaded, Match, RuleSet};
+pub use crate::set::{Loaded, Match, PackError, RuleSet};

@@ -1,6 +1,7 @@
 //! One value of a detection item, ready to be matched.
 
 use jiff::civil::DateTime;
+use serde::{Deserialize, Serialize};
 
 use crate::cidr::Cidr;
 use crate::event::{FieldId, Slot, View};
@@ -9,7 +10,7 @@ use crate::glob::{Place, TextPattern};
 use crate::regex::LazyRegex;
 
 /// What a value of an event is compared with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Pattern {
     /// Absent or null.
     Null,
@@ -30,7 +31,7 @@ pub(crate) enum Pattern {
 }
 
 /// A regular expression.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RegexPattern {
     pub(crate) regex: LazyRegex,
     /// Folded literals of which a match holds one, if there are any.
@@ -38,7 +39,7 @@ pub(crate) struct RegexPattern {
 }
 
 /// Comparison with a number.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct NumberPattern {
     pub(crate) part: Option<TimePart>,
     pub(crate) compare: Compare,
@@ -46,7 +47,7 @@ pub(crate) struct NumberPattern {
 }
 
 /// Comparison with another field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FieldPattern {
     pub(crate) field: FieldId,
     pub(crate) place: Place,
@@ -54,7 +55,7 @@ pub(crate) struct FieldPattern {
 }
 
 /// How numbers are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Compare {
     Equal,
     Less,
@@ -64,7 +65,7 @@ pub(crate) enum Compare {
 }
 
 /// A number in a date.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum TimePart {
     Minute,
     Hour,

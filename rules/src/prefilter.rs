@@ -3,8 +3,10 @@
 //! Values are folded before they are searched, exactly as the patterns' own haystacks are, so a witness is never missed.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::detection::Detection;
 use crate::event::{FieldId, Slot, View};
@@ -14,7 +16,7 @@ use crate::witness::{self, Popularity, Witness, WitnessPlace};
 const MAX_DFA_LITERALS: usize = 1_000;
 
 /// For each rule a set of witnesses of which an event must hold one, if the rule is to match.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Prefilter {
     rules: usize,
     /// Places of the rules that have no witness.
@@ -24,13 +26,19 @@ pub(crate) struct Prefilter {
 }
 
 /// The witnesses looked for in one field; each leads to the places of its rules.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Index {
+    #[serde(serialize_with = "sorted")]
     whole: HashMap<String, Vec<usize>>,
+    #[serde(serialize_with = "sorted")]
     name: HashMap<String, Vec<usize>>,
-    within: Option<AhoCorasick>,
-    /// By the automaton's pattern number.
+    within: Vec<String>,
+    /// By the place in `within`, which is the automaton's pattern number.
     within_rules: Vec<Vec<usize>>,
+    /// Looks for all of `within` at once; made when a value first needs it, for most processes see one kind of events. `None`
+    /// if it would be too large: then its rules are always tried.
+    #[serde(skip)]
+    automaton: OnceLock<Option<AhoCorasick>>,
 }
 
 impl Prefilter {
@@ -50,14 +58,13 @@ impl Prefilter {
                 }
             }
         }
-        for (field, witnesses) in found {
-            match Index::new(&witnesses) {
-                Some(index) => prefilter.fields.push((field, index)),
-                // Too large for an automaton: then these rules are always tried.
-                None => prefilter.always.extend(witnesses.into_iter().map(|(_, place)| place)),
-            }
-        }
+        prefilter.fields = found.into_iter().map(|(field, witnesses)| (field, Index::new(&witnesses))).collect();
         prefilter
+    }
+
+    /// Whether it is one for so many rules.
+    pub(crate) fn is_for(&self, rules: usize) -> bool {
+        self.rules == rules
     }
 
     /// Calls `each` with the place of every rule that may match, once.
@@ -82,7 +89,7 @@ impl Prefilter {
 }
 
 impl Index {
-    fn new(witnesses: &[(Witness, usize)]) -> Option<Self> {
+    fn new(witnesses: &[(Witness, usize)]) -> Self {
         let mut index = Self::default();
         let mut within: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (witness, place) in witnesses {
@@ -95,14 +102,8 @@ impl Index {
                 rules.push(*place);
             }
         }
-        if !within.is_empty() {
-            let kind =
-                if within.len() <= MAX_DFA_LITERALS { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
-            let builder = AhoCorasick::builder().match_kind(MatchKind::Standard).kind(Some(kind)).build(within.keys());
-            index.within = Some(builder.ok()?);
-            index.within_rules = within.into_values().collect();
-        }
-        Some(index)
+        (index.within, index.within_rules) = within.into_iter().map(|(text, rules)| (text.to_owned(), rules)).unzip();
+        index
     }
 
     fn search(&self, value: &Slot<'_>, once: &mut impl FnMut(usize)) {
@@ -110,11 +111,27 @@ impl Index {
         let whole = self.whole.get(text);
         let name = (!self.name.is_empty()).then(|| witness::name(text)).flatten().and_then(|name| self.name.get(name));
         whole.into_iter().chain(name).flatten().copied().for_each(&mut *once);
-        for hit in self.within.iter().flat_map(|automaton| automaton.find_overlapping_iter(text)) {
+        if self.within.is_empty() {
+            return;
+        }
+        let Some(automaton) = self.automaton.get_or_init(|| automaton(&self.within)) else {
+            return self.within_rules.iter().flatten().copied().for_each(once);
+        };
+        for hit in automaton.find_overlapping_iter(text) {
             let rules = self.within_rules.get(hit.pattern().as_usize());
             rules.into_iter().flatten().copied().for_each(&mut *once);
         }
     }
+}
+
+/// In the order of the keys: equal sets make equal packs.
+fn sorted<S: Serializer>(map: &HashMap<String, Vec<usize>>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(map.iter().collect::<BTreeMap<_, _>>())
+}
+
+fn automaton(literals: &[String]) -> Option<AhoCorasick> {
+    let kind = if literals.len() <= MAX_DFA_LITERALS { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
+    AhoCorasick::builder().match_kind(MatchKind::Standard).kind(Some(kind)).build(literals).ok()
 }
 
 /// A set of places.

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use regex::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
+use serde::{Deserialize, Serialize};
 
 /// Largest compiled regular expression, in bytes.
 pub const REGEX_SIZE_LIMIT: usize = 10 << 20;
@@ -12,7 +13,7 @@ pub const REGEX_SIZE_LIMIT: usize = 10 << 20;
 pub const REGEX_DFA_SIZE_LIMIT: usize = 2 << 20;
 
 /// The sub-modifiers of `re`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Flags {
     /// `i`: without regard to case.
     pub(crate) ignore_case: bool,
@@ -24,10 +25,11 @@ pub(crate) struct Flags {
 
 /// A regular expression that is checked at once and compiled when a text first needs it: most rules' never are, and a
 /// thousand rules' take longer to compile than a file takes to read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LazyRegex {
     pattern: String,
     flags: Flags,
+    #[serde(skip)]
     compiled: OnceLock<Option<Regex>>,
 }
 

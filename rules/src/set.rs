@@ -14,6 +14,10 @@ use crate::rule::parse::hex;
 use crate::rule::{self, Case, CaseInput, Logsource, Rule};
 use crate::yaml::{self, Span};
 
+mod pack;
+
+pub use pack::{PACK_FORMAT, PackError, is_pack};
+
 /// Largest rule file, in bytes.
 pub const MAX_FILE_LENGTH: usize = 4 << 20;
 

@@ -41,6 +41,21 @@ fn every_rule_has_two_matching_and_two_near_miss_cases_that_hold() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The Lambdas load the library as a pack.
+#[test]
+fn the_packed_library_judges_every_case_alike() {
+    let set = library::load().set;
+    let packed = RuleSet::from_pack(&set.to_pack()).unwrap();
+    assert_eq!(packed.version(), set.version());
+    for (rule, again) in set.rules().iter().zip(packed.rules()) {
+        assert_eq!((&rule.id, rule.level, &rule.tags), (&again.id, again.level, &again.tags));
+        for case in &rule.cases {
+            let holds = packed.run_case(again, case, |rule, line| detect::run_command_case(&packed, rule, line));
+            assert!(holds, "{}:{}", rule.path, case.line);
+        }
+    }
+}
+
 #[test]
 fn every_rule_says_what_it_is() {
     for rule in library::load().set.rules() {

@@ -28,17 +28,19 @@ fn agrees_with_every_expected_pair() {
             let expected = unloadable.iter().any(|id| is_rule(&folder, &error.path, id));
             assert!(expected, "a valid rule does not load:\n{}", error.render());
         }
-        sets.insert(group, loaded.set);
+        let packed = RuleSet::from_pack(&loaded.set.to_pack()).unwrap();
+        sets.insert(group, (loaded.set, packed));
     }
     let (mut events, mut pairs) = (0, 0);
     let mut wrong = Vec::new();
     for row in read_lines(&folder.join("expected.jsonl")) {
-        let set = &sets[row["group"].as_str().unwrap()];
+        let (set, packed) = &sets[row["group"].as_str().unwrap()];
         let expected = ids(&row["match"]);
         let aside: BTreeSet<&str> =
             ids(&row["undecided"]).union(&unloadable.iter().map(String::as_str).collect()).copied().collect();
         let event = Event::from_json(&row["event"]);
         let found: BTreeSet<&str> = set.match_ids(None, &event).into_iter().collect();
+        assert_eq!(packed.match_ids(None, &event), set.match_ids(None, &event), "event {}: packed", row["eid"]);
         let missed: Vec<&str> = expected.difference(&found).filter(|id| !aside.contains(*id)).copied().collect();
         let extra: Vec<&str> = found.difference(&expected).filter(|id| !aside.contains(*id)).copied().collect();
         if !missed.is_empty() || !extra.is_empty() {

@@ -73,6 +73,13 @@ impl Sessions {
         }
     }
 
+    /// Takes what StartSession said of a session, as it was remembered elsewhere.
+    pub fn remember(&mut self, started: &Session) {
+        if let Some(id) = &started.id {
+            self.entry(id).started.get_or_insert_with(|| started.clone());
+        }
+    }
+
     /// Takes what a transcript or log stream claims of itself. Whether it contradicts what is known so far: CloudTrail,
     /// or, before that, another claim ([`Deviation::IdentityConflict`](crate::timeline::Deviation::IdentityConflict)).
     pub fn claim(&mut self, session: &Session) -> bool {
@@ -134,8 +141,8 @@ impl Sessions {
     }
 }
 
-/// Whether a claim names another principal or target than the call does.
-fn contradicts(claim: &Session, call: &Session) -> bool {
+/// Whether a claim names another principal or target than the call that started the session does.
+pub fn contradicts(claim: &Session, call: &Session) -> bool {
     let target = match (claim.target.as_deref(), call.target.as_deref()) {
         (Some(claimed), Some(called)) => claimed != called && !is_same_task(claimed, called),
         _ => false,

@@ -99,6 +99,16 @@ impl JsonSplit {
         }
     }
 
+    /// A splitter that goes on at this offset, between two records.
+    pub(crate) fn resumed(lists: &'static [List], at: u64) -> Self {
+        Self { at, ..Self::new(lists) }
+    }
+
+    /// Offset of the next byte, if no record or list is open.
+    pub(crate) fn between_records(&self) -> Option<u64> {
+        (self.nesting.depth() == 0).then_some(self.at)
+    }
+
     /// Reads the next bytes.
     pub(crate) fn feed(&mut self, bytes: &[u8], sink: Sink<'_>) {
         let mut rest = bytes;

@@ -1,9 +1,14 @@
 //! What kind of record an input is, judged by its first bytes.
 
+mod capture;
 mod json;
+mod recording;
 
 use crate::reader::Kind;
 use crate::transcript::{self, windows};
+
+pub use capture::{CaptureFormat, capture_format};
+pub use recording::{RecordingFormat, recording_format};
 
 /// Bytes of an input that are looked at.
 pub const HEAD_LIMIT: usize = 64 * 1024;
@@ -24,6 +29,12 @@ pub fn recognise(head: &[u8], at_end: bool) -> Option<Kind> {
     let all = at_end || head.len() >= HEAD_LIMIT;
     if transcript::begins(head) && (windows::is_framed(head) || transcript::is_headed(head)) {
         return Some(Kind::Transcript);
+    }
+    if capture_format(head, all).is_some() {
+        return Some(Kind::Capture);
+    }
+    if recording_format(head, all).is_some() {
+        return Some(Kind::Recording);
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     if text.starts_with(b"{") || text.starts_with(b"[{") || text.starts_with(b"[\n") || text.starts_with(b"[ ") {

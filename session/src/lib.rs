@@ -10,6 +10,7 @@ mod json_split;
 pub mod kind;
 pub mod log_stream;
 pub mod reader;
+pub mod saved;
 mod scan;
 pub mod session;
 pub mod shell;
@@ -20,7 +21,8 @@ pub mod transcript;
 
 pub use api_call::ApiCall;
 pub use command::Command;
-pub use reader::{Item, Kind, Reader};
+pub use reader::{Item, Kind, Reader, Timeline};
 pub use session::{Session, SessionId};
 pub use shell::Invocation;
+pub use terminal::screen;
 pub use timeline::Event;

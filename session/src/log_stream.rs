@@ -13,11 +13,12 @@ use crate::envelope;
 use crate::json_split::{JsonSplit, List, Piece};
 use crate::timeline::{Deviation, Event, Fidelity, What};
 use message::{LogEvent, Message, Origin};
-use stream::{Arrival, Streams};
+use stream::Arrival;
 
 /// Longest message; CloudWatch Logs takes at most 1 MiB for one event.
 pub const MESSAGE_LIMIT: usize = 2 * 1024 * 1024;
 
+pub(crate) use stream::Streams;
 pub use stream::{DUPLICATES_LIMIT, LINE_LIMIT, STREAMS_LIMIT};
 
 /// Reads log events in any arrangement: the output of `aws logs get-log-events` and `filter-log-events`, JSON Lines of
@@ -60,6 +61,21 @@ impl LogStreamReader {
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
         let streams = &mut self.streams;
         self.split.feed(bytes, &mut |offset, piece| read(streams, &offset, &piece, sink));
+    }
+
+    /// A reader that goes on at this offset, between two records.
+    pub(crate) fn resumed(at: u64, streams: Streams) -> Self {
+        Self { split: JsonSplit::resumed(envelope::LOG_EVENTS, at), streams }
+    }
+
+    /// The offset, and what is known of the streams; `None` in the middle of a record.
+    pub(crate) fn between_records(&self) -> Option<(u64, &Streams)> {
+        self.split.between_records().map(|at| (at, &self.streams))
+    }
+
+    /// Whether a transcript was uploaded of which the last text is here.
+    pub(crate) fn holds_whole_upload(&self) -> bool {
+        self.streams.hold_whole_upload()
     }
 
     /// The input ends here: what the streams still hold comes out.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::api_call::{ApiCall, ApiCallReader, Found};
 use crate::command::extract::Extractor;
 use crate::command::{Command, Origin};
@@ -20,6 +22,10 @@ pub enum Kind {
     LogStream,
     /// CloudTrail records.
     ApiCall,
+    /// WebSocket messages of a data channel, made at one of its ends. [`Reader`] does not read it: `warden` does.
+    Capture,
+    /// What a terminal recorder wrote: asciicast, typescript with timing, ttyrec. [`Reader`] does not read it.
+    Recording,
 }
 
 /// One thing read from an input, in the input's order.
@@ -55,15 +61,17 @@ pub type ItemSink<'a> = dyn FnMut(Item) + 'a;
 /// ```
 #[derive(Debug)]
 pub struct Reader {
-    source: Source,
-    streams: Streams,
+    pub(crate) source: Source,
+    pub(crate) timeline: Timeline,
 }
 
 #[derive(Debug)]
-enum Source {
+pub(crate) enum Source {
     Transcript(Box<TranscriptReader>),
     LogStream(Box<LogStreamReader>),
     ApiCall(Box<ApiCallReader>),
+    /// What is read elsewhere.
+    Foreign,
 }
 
 impl Reader {
@@ -73,32 +81,35 @@ impl Reader {
             Kind::Transcript => Source::Transcript(Box::default()),
             Kind::LogStream => Source::LogStream(Box::default()),
             Kind::ApiCall => Source::ApiCall(Box::default()),
+            Kind::Capture | Kind::Recording => Source::Foreign,
         };
-        Self { source, streams: Streams::default() }
+        Self { source, timeline: Timeline::new(Fidelity::Cleaned) }
     }
 
     /// Reads the next bytes of the input.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut ItemSink<'_>) {
-        let streams = &mut self.streams;
+        let timeline = &mut self.timeline;
         match &mut self.source {
             Source::Transcript(reader) => {
-                reader.feed(bytes, &mut |event| streams.event(&event, sink));
-                streams.fidelity = reader.fidelity();
+                reader.feed(bytes, &mut |event| timeline.event(&event, sink));
+                timeline.fidelity = reader.fidelity();
             }
-            Source::LogStream(reader) => reader.feed(bytes, &mut |event| streams.event(&event, sink)),
+            Source::LogStream(reader) => reader.feed(bytes, &mut |event| timeline.event(&event, sink)),
             Source::ApiCall(reader) => reader.feed(bytes, &mut |found| hand_on(found, sink)),
+            Source::Foreign => {}
         }
     }
 
     /// The input ends here: what is still held comes out.
     pub fn finish(self, sink: &mut ItemSink<'_>) {
-        let Self { source, mut streams } = self;
+        let Self { source, mut timeline } = self;
         match source {
-            Source::Transcript(reader) => reader.finish(&mut |event| streams.event(&event, sink)),
-            Source::LogStream(reader) => reader.finish(&mut |event| streams.event(&event, sink)),
+            Source::Transcript(reader) => reader.finish(&mut |event| timeline.event(&event, sink)),
+            Source::LogStream(reader) => reader.finish(&mut |event| timeline.event(&event, sink)),
             Source::ApiCall(reader) => reader.finish(&mut |found| hand_on(found, sink)),
+            Source::Foreign => sink(Item::Deviation(0, Deviation::Undecodable)),
         }
-        streams.finish(sink);
+        timeline.finish(sink);
     }
 }
 
@@ -121,46 +132,89 @@ fn hand_on(found: Found, sink: &mut ItemSink<'_>) {
     }
 }
 
-/// The sessions that an input is in the middle of; the last one is the current one.
-#[derive(Debug)]
-struct Streams {
+/// Events in, items out: the sessions that a record tells of, and their commands. Memory is bounded.
+///
+/// This is the way in for whoever decodes a record itself, as `warden` does with captures. Where the events hold what the
+/// client sent ([`What::Input`]), commands are read from both directions and have origin [`Origin::Keys`].
+///
+/// ```
+/// use warden_session::timeline::{Event, Fidelity, What};
+/// use warden_session::{Item, Timeline};
+/// let mut commands = Vec::new();
+/// let mut sink = |item| {
+///     if let Item::Command(_, command) = item {
+///         commands.push(command.text);
+///     }
+/// };
+/// let mut timeline = Timeline::new(Fidelity::Exact);
+/// let (mut typed, mut shown) = (0, 0);
+/// let moments: &[(bool, &[u8])] = &[(false, b"sh-5.2$ "), (true, b"id\r"), (false, b"id\r\nuid=0(root)\r\n")];
+/// for (is_input, bytes) in moments {
+///     let at = if *is_input { &mut typed } else { &mut shown };
+///     let offset = *at..*at + bytes.len() as u64;
+///     *at = offset.end;
+///     let what = if *is_input { What::Input(bytes) } else { What::Output(bytes) };
+///     timeline.event(&Event { offset, at: None, what }, &mut sink);
+/// }
+/// timeline.finish(&mut sink);
+/// assert_eq!(commands, ["id"]);
+/// ```
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Timeline {
+    /// The sessions that the record is in the middle of; the last one is the current one.
     open: Vec<Stream>,
     /// What lines are that no emulator can be asked about.
     fidelity: Fidelity,
 }
 
-impl Default for Streams {
-    fn default() -> Self {
-        Self { open: Vec::new(), fidelity: Fidelity::Cleaned }
-    }
-}
-
 /// Sessions read side by side in one input; the one idle for longest is ended first.
 const MAX_OPEN: usize = 64;
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Stream {
+    #[serde(with = "crate::saved::shared")]
     session: Arc<Session>,
     announced: bool,
     extractor: Option<Extractor>,
     end: u64,
 }
 
-impl Streams {
-    fn event(&mut self, event: &Event<'_>, sink: &mut ItemSink<'_>) {
+impl Timeline {
+    /// A machine for a record of this fidelity: [`Fidelity::Exact`] for captures and recordings.
+    pub fn new(fidelity: Fidelity) -> Self {
+        Self { open: Vec::new(), fidelity }
+    }
+
+    /// Takes the next event of the record.
+    pub fn event(&mut self, event: &Event<'_>, sink: &mut ItemSink<'_>) {
         match &event.what {
             What::Identity(session) => self.identify(session, sink),
             What::Deviation(deviation) => sink(Item::Deviation(event.offset.start, *deviation)),
             What::Output(bytes) => {
-                let (session, extractor) = self.current(Fidelity::Exact, event.offset.end, sink);
+                let (session, extractor) = self.current(Fidelity::Exact, Some(event.offset.end), sink);
                 let mut sink = |command| sink(Item::Command(session.clone(), Box::new(command)));
                 extractor.output(bytes, &event.offset, event.at, &mut sink);
             }
             What::Line(text) => {
                 let fidelity = if self.fidelity == Fidelity::Exact { Fidelity::Cleaned } else { self.fidelity };
-                let (session, extractor) = self.current(fidelity, event.offset.end, sink);
+                let (session, extractor) = self.current(fidelity, Some(event.offset.end), sink);
                 let mut sink = |command| sink(Item::Command(session.clone(), Box::new(command)));
                 extractor.line(text, &event.offset, event.at, &mut sink);
+            }
+            What::Input(bytes) => {
+                let (session, extractor) = self.current(Fidelity::Exact, None, sink);
+                let mut sink = |command| sink(Item::Command(session.clone(), Box::new(command)));
+                extractor.input(bytes, event.at, &mut sink);
+            }
+            What::Resize { cols, .. } => self.current(Fidelity::Exact, None, sink).1.resize(*cols),
+            What::Gap { direction, .. } => {
+                sink(Item::Deviation(event.offset.start, Deviation::Missing(*direction)));
+                self.current(Fidelity::Exact, None, sink).1.gap(*direction);
+            }
+            What::Program(text) => {
+                let (session, extractor) = self.current(Fidelity::Exact, None, sink);
+                let mut sink = |command| sink(Item::Command(session.clone(), Box::new(command)));
+                extractor.program(text, event, &mut sink);
             }
         }
     }
@@ -187,20 +241,54 @@ impl Streams {
         self.open.push(Stream::new(session.clone()));
     }
 
-    fn current(&mut self, fidelity: Fidelity, end: u64, sink: &mut ItemSink<'_>) -> (Arc<Session>, &mut Extractor) {
+    /// The session that output up to `end` of the input, or something else, belongs to.
+    fn current(
+        &mut self,
+        fidelity: Fidelity,
+        end: Option<u64>,
+        sink: &mut ItemSink<'_>,
+    ) -> (Arc<Session>, &mut Extractor) {
         let stream = self.open.pop().unwrap_or_else(|| Stream::new(Session::default()));
         let stream = self.open.push_mut(stream);
-        stream.end = end;
+        stream.end = end.unwrap_or(stream.end);
         stream.announce(sink);
         let platform = stream.session.platform;
         let extractor = stream.extractor.get_or_insert_with(|| Extractor::new(fidelity, platform));
         (stream.session.clone(), extractor)
     }
 
-    fn finish(&mut self, sink: &mut ItemSink<'_>) {
+    /// The record ends here: what is still held comes out.
+    pub fn finish(mut self, sink: &mut ItemSink<'_>) {
         for stream in self.open.drain(..) {
             stream.finish(sink);
         }
+    }
+
+    fn extractors(&mut self) -> impl Iterator<Item = &mut Extractor> {
+        self.open.iter_mut().filter_map(|stream| stream.extractor.as_mut())
+    }
+
+    /// Makes again what is not saved because it follows from the rest.
+    pub(crate) fn restore(&mut self) {
+        self.extractors().for_each(Extractor::restore);
+    }
+
+    pub(crate) fn forget_suspects(&mut self) {
+        self.extractors().for_each(Extractor::forget_suspects);
+    }
+
+    pub(crate) fn forget_history(&mut self) {
+        self.extractors().for_each(Extractor::forget_history);
+    }
+
+    pub(crate) fn forget_unresolved(&mut self) {
+        self.extractors().for_each(Extractor::forget_unresolved);
+    }
+
+    /// The commands that wait for the next prompt although nothing should change them.
+    pub(crate) fn settled(&self) -> Vec<(Arc<Session>, Command)> {
+        let settled = |stream: &Stream| Some((stream.session.clone(), stream.extractor.as_ref()?.settled()?));
+        self.open.iter().filter_map(settled).collect()
     }
 }
 

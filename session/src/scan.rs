@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// One piece of a terminal's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Token<'a> {
@@ -60,6 +62,34 @@ pub(crate) struct Scanner {
     escape: bool,
 }
 
+/// A scanner as it is saved.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    #[serde(with = "crate::saved::base64")]
+    sequence: Vec<u8>,
+    start: u64,
+    string: bool,
+    escape: bool,
+}
+
+impl Serialize for Scanner {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.saved().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Scanner {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Saved::deserialize(deserializer).map(Self::restored)
+    }
+}
+
+impl Clone for Scanner {
+    fn clone(&self) -> Self {
+        Self::restored(self.saved())
+    }
+}
+
 impl std::fmt::Debug for Scanner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scanner")
@@ -81,6 +111,20 @@ impl Scanner {
                 self.in_sequence(rest, here, sink)
             };
         }
+    }
+
+    fn saved(&self) -> Saved {
+        let Self { sequence, start, string, escape, .. } = self;
+        Saved { sequence: sequence.clone(), start: *start, string: *string, escape: *escape }
+    }
+
+    /// The parser's state follows from the sequence that it is in.
+    fn restored(saved: Saved) -> Self {
+        let Saved { sequence, start, string, escape } = saved;
+        let mut parser = vte::Parser::new();
+        let known = if string { sequence.get(..1).unwrap_or_default() } else { &sequence };
+        parser.advance(&mut Outcome::default(), known);
+        Self { parser, sequence, start, string, escape }
     }
 
     /// The output ends: an unfinished sequence is handed on as what it began to be.
@@ -145,7 +189,10 @@ impl Scanner {
             self.parser.advance(&mut outcome, &[byte]);
         }
         let string_ends = self.string && (byte == 0x07 || (byte == b'\\' && after_escape));
-        if string_ends || (!self.string && outcome.done) {
+        // The parser says nothing of a malformed control sequence, which ends like any other.
+        let is_csi = self.sequence.get(1) == Some(&b'[') && self.sequence.len() > 2;
+        let csi_ends = is_csi && (0x40..0x7f).contains(&byte);
+        if string_ends || (!self.string && (outcome.done || csi_ends)) {
             self.end_sequence(here + 1, &outcome, sink);
         }
         1
@@ -238,6 +285,7 @@ mod tests {
             ("application command", b"\x1b_x y\x1b\\z", &["0..7 hidden", "7..8 text z"]),
             ("charset", b"\x1b(Bx", &["0..3 escape \\x1b(B", "3..4 text x"]),
             ("cancelled", b"\x1b[1\x18x", &["0..3 escape \\x1b[1", "4..5 text x"]),
+            ("malformed", b"\x1b[1?mls", &["0..5 escape \\x1b[1?m", "5..7 text ls"]),
             ("unfinished", b"a\x1b[1", &["0..1 text a", "1..4 escape \\x1b[1"]),
         ];
         for (name, input, wanted) in rows {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What the inputs say of one session. `None` means that no input said it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// The session id, the key that joins all records of a session.
     pub id: Option<SessionId>,
@@ -36,7 +36,7 @@ pub struct Session {
 }
 
 /// Operating system of a target, which chooses the rules that typed commands meet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Platform {
     /// Linux: the default, for nothing in a Linux record names it.

@@ -28,7 +28,7 @@ mod wrapper;
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::command::Mark;
 use crate::session::Platform;
@@ -81,7 +81,7 @@ pub struct Parsed {
 }
 
 /// Why a shell that has read a text wants another line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Unfinished {
     /// Inside quotes.

@@ -12,6 +12,8 @@ pub(crate) mod windows;
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::session::{Platform, Session};
 use crate::timeline::{Deviation, Event, Fidelity, What};
 use body::{Body, LineEnds};
@@ -42,21 +44,21 @@ pub const HEAD_LIMIT: usize = 64 * 1024;
 /// reader.finish(&mut sink);
 /// assert_eq!(output, b"sh-4.2$ id\r\n");
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct TranscriptReader {
     state: State,
     copy: Copy,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 enum State {
-    Head(Vec<u8>),
+    Head(#[serde(with = "crate::saved::base64")] Vec<u8>),
     Body(Body),
     Windows(Box<Windows>),
 }
 
 /// Which copy of the transcript is read: it decides what happened to the line ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Copy {
     /// The object in S3: `\n` became `\r\n`.
     Stored,

@@ -44,6 +44,7 @@ const CORE: &[(&str, &[&str])] = &[
             "hmac",
             "jiff",
             "memchr",
+            "postcard",
             "regex",
             "regex-syntax",
             "saphyr-parser",

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::command::prompt::{PromptKind, directory, user};
-use crate::command::{Command, Confidence, Mark, Origin};
+use crate::command::{Command, Confidence, HiddenInput, Mark, Origin};
 use crate::session::Platform;
 use crate::shell::{Dialect, Invocation, Parsed, Unfinished, parse, unfinished};
 
 /// A command that was accepted, kept until the next prompt shows that nothing belongs to it any more.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Draft {
     pub(crate) text: String,
     pub(crate) prompt: String,
@@ -26,7 +27,11 @@ pub(crate) struct Draft {
     /// What the shell still wants.
     pub(crate) wants: Option<Unfinished>,
     /// What the text starts, as far as it is here.
+    #[serde(skip)]
     pub(crate) parsed: Parsed,
+    /// What was typed without echo while it ran: only captures tell.
+    #[serde(skip)]
+    pub(crate) hidden: Vec<HiddenInput>,
 }
 
 /// Longest command, here-document included, in bytes.
@@ -46,6 +51,13 @@ impl Draft {
 
     fn parse(&mut self, platform: Platform) {
         self.parsed = parse(&self.text, Dialect::of(platform));
+    }
+
+    /// Reads again what is not saved.
+    pub(crate) fn restore(&mut self, platform: Platform) {
+        if self.kind != PromptKind::Repl && self.wants.is_none() {
+            self.parse(platform);
+        }
     }
 
     /// Adds a line that was typed at a continuation prompt.
@@ -94,13 +106,14 @@ impl Draft {
             confidence: self.confidence,
             offset: self.place,
             marks,
+            hidden_input: self.hidden,
             invocations: self.parsed.invocations,
         }
     }
 }
 
 /// What a command may lead to, judged by the programs that it starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools, reason = "independent permissions")]
 pub(crate) struct License {
     /// Another shell, or another prompt of this one.

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 /// The commands that a session ran last, for what `!` refers to.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct History {
     lines: VecDeque<String>,
 }
@@ -45,6 +47,11 @@ impl History {
         let last = self.lines.back()?;
         last.contains(old).then(|| last.replacen(old, new, 1))
     }
+}
+
+/// Whether a shell may replace a part of the line by what was run before.
+pub(crate) fn refers_back(line: &str) -> bool {
+    line.trim_start().starts_with('^') || literals_around_designators(line).is_some()
 }
 
 /// What stands around the history designators of a line; `None` if it has none.

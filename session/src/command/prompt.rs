@@ -1,7 +1,9 @@
 //! Prompts: where they end, what they tell, and which ones a session has shown.
 
+use serde::{Deserialize, Serialize};
+
 /// What stands behind a prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum PromptKind {
     /// A shell that wants a command.
     Shell,
@@ -12,14 +14,14 @@ pub(crate) enum PromptKind {
 }
 
 /// The prompts that a session has shown so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Prompts {
     learned: Vec<Learned>,
     empty: bool,
 }
 
 /// A prompt that the session has shown.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Learned {
     text: String,
     kind: PromptKind,

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::message::{Message, Origin};
 use super::upload::Upload;
@@ -36,8 +37,8 @@ pub(super) struct Arrival<'a> {
 }
 
 /// All log streams of an input.
-#[derive(Debug, Default)]
-pub(super) struct Streams {
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Streams {
     all: Vec<Stream>,
     /// Counts events; the number of its last one tells how long a stream was silent.
     clock: u64,
@@ -45,27 +46,28 @@ pub(super) struct Streams {
 }
 
 /// Hands out events and names the session whenever it changes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Voice {
     /// Key of the stream whose identity was told last, unless it has learned something since.
     told: Option<String>,
 }
 
 /// One log stream.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Stream {
     key: String,
     last: u64,
     session: Session,
     conflict: bool,
     /// Fingerprints of the latest events.
+    #[serde(serialize_with = "latest")]
     seen: VecDeque<u64>,
     upload: Option<Upload>,
     /// A line of which the next event may hold the rest.
     line: Option<Pending>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Pending {
     text: String,
     offset: Range<u64>,
@@ -94,6 +96,10 @@ impl Streams {
             stream.last = clock;
             stream.take(arrival, voice, sink);
         }
+    }
+
+    pub(super) fn hold_whole_upload(&self) -> bool {
+        self.all.iter().any(|stream| stream.upload.as_ref().is_some_and(Upload::is_complete))
     }
 
     pub(super) fn finish(self, sink: &mut dyn FnMut(Event<'_>)) {
@@ -277,6 +283,13 @@ impl Stream {
             upload.finish(&mut |event| self.uploaded(event, voice, sink));
         }
     }
+}
+
+/// Fingerprints that are saved: an event that is sent again comes soon.
+const SAVED_DUPLICATES: usize = 256;
+
+fn latest<S: Serializer>(seen: &VecDeque<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(seen.iter().skip(seen.len().saturating_sub(SAVED_DUPLICATES)))
 }
 
 fn fingerprint(value: &impl Hash) -> u64 {

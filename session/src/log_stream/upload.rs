@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::stream::{Arrival, CUT_LENGTHS};
 use crate::timeline::{Event, What};
@@ -13,7 +14,7 @@ use crate::transcript::TranscriptReader;
 const WAITING_LIMIT: usize = 1024;
 
 /// Reads the text and gives its events the offsets of the log events.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Upload {
     reader: TranscriptReader,
     waiting: Waiting,
@@ -22,7 +23,7 @@ pub(super) struct Upload {
 }
 
 /// Log events whose text is in the reader.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Waiting {
     /// Length of all texts so far.
     length: u64,

@@ -1,6 +1,7 @@
 //! What lies between header and footer.
 
 use memchr::memmem;
+use serde::{Deserialize, Serialize};
 
 use super::{deviate, emit, legacy};
 use crate::timeline::{Deviation, Event, What};
@@ -15,7 +16,7 @@ const FOOTER: &[u8] = b"\nScript done on ";
 const EXIT_STATUS: &[u8] = b"\nCommand exit status: ";
 
 /// What happened to the line ends of the terminal's output on the way into the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum LineEnds {
     /// Every `\n` became `\r\n` (the terminal of the agent's `script`): undone here.
     Doubled,
@@ -64,12 +65,13 @@ impl Count {
 }
 
 /// The output between header and footer; holds [`TAIL_LIMIT`] bytes.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Body {
     ends: LineEnds,
     headed: bool,
     /// The root prompt of an agent that typed its commands, for its last lines.
     prompt: Option<Vec<u8>>,
+    #[serde(with = "crate::saved::base64")]
     held: Vec<u8>,
     /// Offset of the first held byte.
     at: u64,

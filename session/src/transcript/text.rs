@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::timeline::Deviation;
 
 /// Longest line in bytes of the file; a longer one is cut into several.
 pub(super) const LINE_LIMIT: usize = 64 * 1024;
 
 /// How a Windows transcript is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Encoding {
     /// UTF-8, which plain ASCII is too.
     Utf8,
@@ -41,9 +43,10 @@ pub(super) fn may_grow_mark(head: &[u8]) -> bool {
 }
 
 /// Splits bytes into lines.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Lines {
     encoding: Encoding,
+    #[serde(with = "crate::saved::base64")]
     line: Vec<u8>,
     /// Offset of the line's first byte.
     at: u64,

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::text::{self, Encoding, Line, Lines};
 use super::{deviate, emit, header};
 use crate::session::Session;
@@ -42,14 +44,14 @@ const KEYS: [&str; 20] = [
 ];
 
 /// Reads the lines of a Windows transcript.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Windows {
     lines: Lines,
     frame: Frame,
 }
 
 /// Takes the frame off.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Frame {
     place: Place,
     framed: bool,
@@ -62,7 +64,7 @@ struct Frame {
 }
 
 /// Where in the frame the next line stands.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 enum Place {
     Output,
     /// Below asterisks: the next line says whether they open a block.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
-use warden_session::Kind::{self, ApiCall, LogStream, Transcript};
+use warden_session::Kind::{self, ApiCall, Capture, LogStream, Transcript};
 use warden_session::kind::{HEAD_LIMIT, recognise};
 
 use crate::support::{data, recorded_sessions};
@@ -95,8 +95,8 @@ fn by_content_alone() {
         ("other JSON", b"{\"name\":\"warden\",\"version\":1}".to_vec(), None),
         ("other log", b"{\"message\":\"hello\",\"timestamp\":1}\n".to_vec(), None),
         ("asciicast", b"{\"version\":2,\"width\":80,\"height\":24}\n[0.1,\"o\",\"\\u001b[0m\"]\n".to_vec(), None),
-        ("frames", b"{\"t\":1.5,\"dir\":\"c2s\",\"opcode\":1,\"b64\":\"e30=\"}\n".to_vec(), None),
-        ("HAR", b"{\"log\":{\"version\":\"1.2\",\"entries\":[]}}".to_vec(), None),
+        ("frames", b"{\"t\":1.5,\"dir\":\"c2s\",\"opcode\":1,\"b64\":\"e30=\"}\n".to_vec(), Some(Capture)),
+        ("HAR", b"{\"log\":{\"version\":\"1.2\",\"entries\":[]}}".to_vec(), Some(Capture)),
         (
             "S3 notification",
             b"{\"Records\":[{\"eventSource\":\"aws:s3\",\"eventName\":\"ObjectCreated:Put\",\"s3\":{}}]}".to_vec(),
@@ -168,11 +168,15 @@ fn recorded_inputs() {
     }
     for folder in std::fs::read_dir(data.join("made/captures")).unwrap() {
         for path in files(&folder.unwrap().path()) {
-            // The reassembled streams are what a terminal printed.
-            if path.extension().is_none_or(|ext| ext != "bin") {
-                let (head, whole) = head(&path);
-                assert_eq!(recognise(&head, whole), None, "{}", path.display());
-            }
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let (head, whole) = head(&path);
+            let kind = match name.rsplit_once('.') {
+                // The reassembled streams are what a terminal printed.
+                Some((_, "bin")) => continue,
+                Some(("frames" | "agent-frames" | "capture", _) | (_, "pcap" | "pcapng")) => Some(Capture),
+                _ => None,
+            };
+            assert_eq!(recognise(&head, whole), kind, "{}", path.display());
         }
     }
     for folder in ["made/vectors", "made/obfuscated", "public/sigma"] {

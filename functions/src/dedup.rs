@@ -1,0 +1,235 @@
+//! What is sent at once, what is listed later, what is merged: pure decisions.
+//!
+//! Everything that is found has a *dedup key*: a rule and what repeated matches share. Under each key there is one
+//! *window* at a time, which begins with its *initial alert*, sent at once. Until the window closes
+//!
+//! | what comes under the key | what happens |
+//! |---|---|
+//! | a finding that was seen before, from whichever source | nothing: it counts for that source |
+//! | another finding whose normalised command is equal to one in the window | it counts |
+//! | a different command | it is listed in the follow-up |
+//! | a higher level than any before in the window | it is sent at once |
+//!
+//! so that no harmless decoy hides what comes after it. A finding that was seen before never opens a window again, however
+//! late its second source arrives. An initial alert is *claimed* before it is published, and confirmed after: whoever dies
+//! in between leaves a claim that expires, and the next who comes by sends the alert. It may then be sent twice, with
+//! the same id: only then.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use warden_rules::finding::Finding;
+use warden_rules::{Dedup, Level, Scope};
+
+use crate::draft::Draft;
+
+/// A window of one dedup key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// When it began; names it.
+    pub opened: Timestamp,
+    /// When it closes.
+    pub closes: Timestamp,
+    /// The highest level that was sent at once, as a word.
+    pub level: String,
+    /// The finding that began it.
+    pub finding_id: String,
+    /// Its normalised command, hashed.
+    pub command: String,
+    /// What its initial alert says.
+    pub first: Draft,
+    /// Whether the initial alert was sent.
+    pub initial: Sending,
+}
+
+/// How far the sending of an alert is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sending {
+    /// Somebody is at it.
+    Claimed {
+        /// Who: the id of an invocation.
+        by: String,
+        /// From then on somebody else may be.
+        until: Timestamp,
+        /// Sinks that have taken it.
+        done: Vec<String>,
+    },
+    /// Every sink has taken it.
+    Sent {
+        /// When.
+        at: Timestamp,
+    },
+    /// A cap was reached: it is in a digest.
+    Withheld {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A finding that was seen: under which window it counts, and where it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// When the window was opened.
+    pub opened: Timestamp,
+    /// Kinds of sources that showed it: `transcript`, `log-stream`, `api-call`.
+    pub sources: Vec<String>,
+}
+
+/// Something to alert about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// Dedup key.
+    pub key: String,
+    /// The key while the principal or target was not known, if that is another one: what was seen under it counts there.
+    pub before: Option<String>,
+    /// Length of a window of this key.
+    pub window: SignedDuration,
+    /// Names the finding, whichever source shows it.
+    pub finding_id: String,
+    /// Its normalised command, hashed.
+    pub command: String,
+    /// Kind of its source.
+    pub source: String,
+    /// What the alert says.
+    pub draft: Draft,
+}
+
+/// What to do next about something observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// No window is open: claim one, and send the initial alert.
+    Open,
+    /// The initial alert of the window was claimed and not confirmed: claim it anew and send it, then look again.
+    Resume,
+    /// It is the first finding of the window, or was seen before.
+    Merge,
+    /// It is another finding of the window. If its command is a different one, it is listed, or sent at once.
+    Add {
+        /// Whether its level is higher than what was sent.
+        at_once: bool,
+    },
+}
+
+/// What to do about something observed, given the key's latest window and what is known of the finding.
+pub fn step(window: Option<&Window>, seen: Option<&Seen>, observed: &Observed, by: &str, now: Timestamp) -> Step {
+    let Some(window) = window else { return if seen.is_some() { Step::Merge } else { Step::Open } };
+    let elsewhere = seen.is_some_and(|seen| seen.opened != window.opened);
+    if elsewhere {
+        return Step::Merge;
+    }
+    if let Sending::Claimed { by: holder, until, .. } = &window.initial
+        && (*until <= now || holder == by)
+    {
+        return Step::Resume;
+    }
+    if seen.is_some() || window.finding_id == observed.finding_id {
+        return Step::Merge;
+    }
+    if window.closes <= now && !matches!(window.initial, Sending::Claimed { .. }) {
+        return Step::Open;
+    }
+    let sent = Level::parse(&window.level).unwrap_or(Level::Medium);
+    Step::Add { at_once: observed.draft.level() > sent }
+}
+
+impl Window {
+    /// A window that this finding opens, its initial alert claimed by an invocation.
+    pub fn open(observed: &Observed, by: &str, now: Timestamp, until: Timestamp) -> Self {
+        // Rows hold milliseconds.
+        let opened = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
+        Self {
+            opened,
+            closes: opened.saturating_add(observed.window).unwrap_or(Timestamp::MAX),
+            level: observed.draft.level.clone(),
+            finding_id: observed.finding_id.clone(),
+            command: observed.command.clone(),
+            first: observed.draft.clone(),
+            initial: Sending::Claimed { by: by.to_owned(), until, done: Vec::new() },
+        }
+    }
+}
+
+/// Hex SHA-256 over length-prefixed (rule id, scope values).
+///
+/// ```
+/// use warden_functions::dedup::dedup_key;
+/// assert_eq!(dedup_key("rule", &["a".to_owned()]).len(), 64);
+/// assert_ne!(dedup_key("rule", &["ab".to_owned(), "c".to_owned()]), dedup_key("rule", &["a".to_owned(), "bc".to_owned()]));
+/// ```
+pub fn dedup_key(rule: &str, scope: &[String]) -> String {
+    digest(std::iter::once(rule).chain(scope.iter().map(String::as_str)))
+}
+
+/// Values of what the rule's repetitions share, as far as they are known. A value that is not known yet must not throw
+/// strangers together: the session stands in for it, or the event.
+pub fn scope(dedup: Option<&Dedup>, finding: &Finding) -> Vec<String> {
+    let by = dedup.map_or(&[Scope::Session][..], |dedup| &dedup.by);
+    let own = own(finding);
+    let values = by.iter().map(|scope| match scope {
+        Scope::Session => own.clone(),
+        Scope::Principal => finding.principal.clone().unwrap_or_else(|| own.clone()),
+        Scope::Target => finding.target.clone().unwrap_or_else(|| own.clone()),
+    });
+    values.collect()
+}
+
+/// The scope as it is while nothing is known but the session: what is found under it counts as seen.
+pub fn scope_before(dedup: Option<&Dedup>, finding: &Finding) -> Vec<String> {
+    let unknown = Finding { principal: None, target: None, ..finding.clone() };
+    scope(dedup, &unknown)
+}
+
+/// The session; else the event; else where it was read.
+fn own(finding: &Finding) -> String {
+    let event = finding.api_call.as_ref().and_then(|call| call.event_id.as_ref());
+    finding.session.as_ref().or(event).unwrap_or(&finding.source.path).clone()
+}
+
+/// Hash of what a finding is about, equal for repetitions: the programs that its command starts, in order, or the call
+/// with the values that matched.
+pub fn command_hash(finding: &Finding) -> String {
+    match (&finding.command, &finding.api_call) {
+        (Some(command), _) if command.invocations.is_empty() => {
+            digest(std::iter::once("text").chain(command.text.split_whitespace()))
+        }
+        (Some(command), _) => {
+            let programs =
+                command.invocations.iter().map(|invocation| digest(invocation.argv.iter().map(String::as_str)));
+            let programs: Vec<String> = programs.collect();
+            digest(std::iter::once("argv").chain(programs.iter().map(String::as_str)))
+        }
+        (None, call) => {
+            let name = call.as_ref().map_or("", |call| call.event_name.as_str());
+            let error = call.as_ref().and_then(|call| call.error_code.as_deref()).unwrap_or_default();
+            let target = finding.target.as_deref().unwrap_or_default();
+            let matched = finding.matched.iter().flat_map(|matched| [matched.field.as_str(), matched.value.as_str()]);
+            digest(["call", name, error, target].into_iter().chain(matched))
+        }
+    }
+}
+
+/// Id of an alert: equal for every attempt to send it.
+pub fn alert_id(key: &str, opened: Timestamp, what: &str, n: u32) -> String {
+    digest([key, &opened.as_millisecond().to_string(), what, &n.to_string()])
+}
+
+/// Hex SHA-256 over parts, each with its length in bytes before it (eight bytes, big-endian).
+pub fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    hex(&digest.finalize())
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
