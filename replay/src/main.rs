@@ -13,9 +13,9 @@ mod pipeline;
 mod player;
 mod progress;
 mod reconstruct;
+mod recording;
 #[allow(dead_code, unused_imports)]
 mod record;
-mod recording;
 mod report;
 mod ruleset;
 mod tty;

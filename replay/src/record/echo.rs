@@ -33,20 +33,8 @@ const MAX_WAITING: usize = 10_000;
 const MAX_JUDGED: usize = 10_000;
 /// What asks for a secret, in lower case.
 const SECRET_WORDS: [&str; 14] = [
-    "password",
-    "passwort",
-    "passphrase",
-    "passcode",
-    "mot de passe",
-    "contraseña",
-    "senha",
-    "пароль",
-    "密码",
-    "パスワード",
-    "secret",
-    "token",
-    "verification code",
-    "pin",
+    "password", "passwort", "passphrase", "passcode", "mot de passe", "contraseña", "senha", "пароль", "密码", "パスワード",
+    "secret", "token", "verification code", "pin",
 ];
 
 /// Identity of a message, given by the caller.

@@ -48,52 +48,20 @@ fn play(steps: &[(char, &str)]) -> Vec<String> {
 #[test]
 fn what_came_back_is_kept_and_the_rest_masked() {
     let rows: &[(&str, &[(char, &str)], &[&str])] = &[
-        (
-            "typed and echoed",
-            &[('>', "l"), ('<', "l"), ('>', "s"), ('<', "s"), ('>', "\r"), ('<', "\r\n")],
-            &["l", "s", "\r"],
-        ),
-        (
-            "typed faster than it is echoed",
-            &[('>', "l"), ('>', "s"), ('>', "\r"), ('<', "ls\r\nfile\r\n")],
-            &["l", "s", "\r"],
-        ),
+        ("typed and echoed", &[('>', "l"), ('<', "l"), ('>', "s"), ('<', "s"), ('>', "\r"), ('<', "\r\n")], &["l", "s", "\r"]),
+        ("typed faster than it is echoed", &[('>', "l"), ('>', "s"), ('>', "\r"), ('<', "ls\r\nfile\r\n")], &["l", "s", "\r"]),
         ("pasted", &[('>', "ls -la\r"), ('<', "ls -la\r\n")], &["ls -la\r"]),
         ("an echo in pieces", &[('>', "ls -la\r"), ('<', "ls "), ('<', "-la\r\n")], &["ls -la\r"]),
-        (
-            "password prompt",
-            &[('<', "[sudo] password for a: "), ('>', "hunter2\r"), ('<', "\r\nroot\r\n")],
-            &["*******\r"],
-        ),
-        (
-            "read -s without words",
-            &[('<', "? "), ('>', "h"), ('>', "i"), ('>', "\r"), ('<', "\r\nhi there\r\n")],
-            &["*", "*", "\r"],
-        ),
+        ("password prompt", &[('<', "[sudo] password for a: "), ('>', "hunter2\r"), ('<', "\r\nroot\r\n")], &["*******\r"]),
+        ("read -s without words", &[('<', "? "), ('>', "h"), ('>', "i"), ('>', "\r"), ('<', "\r\nhi there\r\n")], &["*", "*", "\r"]),
         ("no line end behind it", &[('>', "Sorry\r"), ('<', "Sonny")], &["*****\r"]),
-        (
-            "stars for echo",
-            &[('<', "Password: "), ('>', "a"), ('<', "*"), ('>', "*"), ('<', "*"), ('>', "\r")],
-            &["*", "*", "\r"],
-        ),
+        ("stars for echo", &[('<', "Password: "), ('>', "a"), ('<', "*"), ('>', "*"), ('<', "*"), ('>', "\r")], &["*", "*", "\r"]),
         ("nothing comes", &[('>', "x"), ('~', ""), ('<', "x")], &["*"]),
-        (
-            "zsh draws the word anew",
-            &[('>', "l"), ('<', "\x1b[4ml"), ('>', "s"), ('<', "\x08\x1b[32ml\x1b[32ms\x1b[39m")],
-            &["l", "s"],
-        ),
+        ("zsh draws the word anew", &[('>', "l"), ('<', "\x1b[4ml"), ('>', "s"), ('<', "\x08\x1b[32ml\x1b[32ms\x1b[39m")], &["l", "s"]),
         ("inserted before text", &[('>', "X"), ('<', "Xdef\x08\x08\x08")], &["X"]),
-        (
-            "arrows and controls",
-            &[('>', "\x1b[A"), ('<', "ls"), ('>', "\x03"), ('>', "\x1bOP"), ('>', "\t")],
-            &["\x1b[A", "\x03", "\x1bOP", "\t"],
-        ),
+        ("arrows and controls", &[('>', "\x1b[A"), ('<', "ls"), ('>', "\x03"), ('>', "\x1bOP"), ('>', "\t")], &["\x1b[A", "\x03", "\x1bOP", "\t"]),
         ("vi's commands", &[('>', "j"), ('<', "\x1b[2;1H"), ('>', "k"), ('~', "")], &["*", "*"]),
-        (
-            "two lines, the second unechoed",
-            &[('>', "sudo -S id\rhunter2\r"), ('<', "sudo -S id\r\n"), ('<', "uid=0\r\n"), ('~', "")],
-            &["sudo -S id\r*******\r"],
-        ),
+        ("two lines, the second unechoed", &[('>', "sudo -S id\rhunter2\r"), ('<', "sudo -S id\r\n"), ('<', "uid=0\r\n"), ('~', "")], &["sudo -S id\r*******\r"]),
         ("two lines, both echoed", &[('>', "ls\rid\r"), ('<', "ls"), ('<', "\r\n"), ('<', "id\r\n")], &["ls\rid\r"]),
         ("sent again", &[('<', "Password: "), ('>', "pw\r"), ('=', "pw\r")], &["**\r", "**\r"]),
         ("sent again while it waits", &[('>', "ls"), ('=', "ls"), ('<', "ls")], &["ls", "ls"]),
