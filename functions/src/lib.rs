@@ -12,6 +12,7 @@
 //! | [`follow`] | a log stream that comes in batches |
 //! | [`history`] | what a log stream held before |
 //! | [`ssm`] | sessions that Systems Manager knows, and their end |
+//! | [`reading`] | S3 objects and API calls, read from the first byte to the receipt |
 //! | [`outbox`] | what was observed -> claimed -> sent -> confirmed |
 //! | [`sink`] | where alerts go |
 //! | [`rule_store`] | rules at run time |
@@ -33,6 +34,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod object;
 pub mod outbox;
+pub mod reading;
 pub mod response;
 pub mod rule_store;
 pub mod shipped;
