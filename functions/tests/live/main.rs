@@ -3,5 +3,7 @@
 
 mod backfill;
 mod logs;
+mod loopback;
 mod reconcile;
+mod services;
 mod support;
