@@ -11,6 +11,7 @@
 //! | [`handler`] | one module for each function |
 //! | [`follow`] | a log stream that comes in batches |
 //! | [`history`] | what a log stream held before |
+//! | [`backfill`] | tasks of AWS's own engines |
 //! | [`reconcile`] | what should be there and is not |
 //! | [`preferences`] | what session preferences say, and what a change takes away |
 //! | [`ssm`] | sessions that Systems Manager knows, and their end |
@@ -24,6 +25,7 @@
 pub mod alert;
 pub mod app;
 pub mod audit;
+pub mod backfill;
 pub mod clients;
 pub mod config;
 pub mod dedup;
