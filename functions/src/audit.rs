@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use warden_rules::detect::{CallContext, Detector};
+use warden_rules::detect::{CallContext, Counts, Detector};
 use warden_rules::finding::{Finding, Source};
 use warden_rules::mask::Masker;
 use warden_rules::{Level, RuleSet};
@@ -114,6 +114,16 @@ impl<'a> Audit<'a> {
             bytes: 0,
             summary: Summary::default(),
         }
+    }
+
+    /// Goes on with what was counted of the same source before.
+    pub fn resume(&mut self, counts: Counts) {
+        self.detector = Detector::resume(self.policy.rules, counts);
+    }
+
+    /// What was counted so far, for the ids of findings.
+    pub fn counts(&self) -> &Counts {
+        self.detector.counts()
     }
 
     /// What StartSession said of a session: completes the session's commands from now on.

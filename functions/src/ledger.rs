@@ -16,6 +16,8 @@
 //! | `A#R#DUE` | `TIME#WHAT` | what is to be sent then |
 //! | `A#R#CAP#SCOPE` | `COUNT` | alerts sent under a cap |
 //! | `A#R#DIGEST#SCOPE` | `KEY#OPENED` | an alert that a cap withheld |
+//! | `A#R#REC#HOUR` | `SESSION` | a session of which a first record was read then |
+//! | `A#R#R#` | `GOOD`, `SINCE`, `PREFERENCES` | rules, start of the deployment, session preferences |
 //! | `A#R#L#GROUP#STREAM` | `STATE` | where the reading of a log stream stands |
 //!
 //! (PATH and KEY are hashes.) A session id names one session in all accounts; that two accounts know it is reported as no
@@ -459,6 +461,30 @@ impl Ledger {
         self.rows(range, now).await
     }
 
+    /// Notes that a record of a session was read, for whoever asks later whether there was such a session.
+    ///
+    /// # Errors
+    /// What the table answers.
+    pub async fn note_record(&self, session: &str, now: Timestamp) -> Result<(), TableError> {
+        self.store(self.key("REC", &hour(now), session), &session, Expect::Any, now).await?;
+        Ok(())
+    }
+
+    /// Sessions of which a first record was read in the hour of this time, at most [`QUERY_LIMIT`] behind `after`.
+    ///
+    /// # Errors
+    /// What the table answers.
+    pub async fn recorded(
+        &self,
+        at: Timestamp,
+        after: Option<String>,
+        now: Timestamp,
+    ) -> Result<Vec<String>, TableError> {
+        let pk = self.partition("REC", &hour(at));
+        let rows = self.rows(Range { pk, prefix: String::new(), after, until: None, limit: QUERY_LIMIT }, now).await?;
+        Ok(rows.into_iter().map(|(_, session)| session).collect())
+    }
+
     /// Where the reading of a log stream stands, in the words of whoever reads it.
     ///
     /// # Errors
@@ -489,6 +515,10 @@ impl Ledger {
 
 /// How often a row that others change is read again.
 pub const ATTEMPTS: u32 = 8;
+
+fn hour(at: Timestamp) -> String {
+    at.as_second().div_euclid(3600).to_string()
+}
 
 fn parse<T: DeserializeOwned>(row: &Row) -> Result<T, TableError> {
     serde_json::from_str(&row.body).map_err(|_| TableError::Layout)

@@ -8,6 +8,12 @@
 //! | [`audit`] | one source -> what is to be alerted about |
 //! | [`dedup`] | what is sent at once, listed later, merged |
 //! | [`ledger`] | what outlives an invocation |
+//! | [`handler`] | one module for each function |
+//! | [`follow`] | a log stream that comes in batches |
+//! | [`history`] | what a log stream held before |
+//! | [`reconcile`] | what should be there and is not |
+//! | [`preferences`] | what session preferences say, and what a change takes away |
+//! | [`ssm`] | sessions that Systems Manager knows, and their end |
 //! | [`outbox`] | what was observed -> claimed -> sent -> confirmed |
 //! | [`sink`] | where alerts go |
 //! | [`rule_store`] | rules at run time |
@@ -15,15 +21,25 @@
 //! | [`alert`] | what people and programs are told, in every form |
 
 pub mod alert;
+pub mod app;
 pub mod audit;
 pub mod clients;
 pub mod config;
 pub mod dedup;
 pub mod draft;
+pub mod error;
+pub mod follow;
+pub mod handler;
+pub mod history;
 pub mod ledger;
+pub mod metrics;
+pub mod object;
 pub mod outbox;
+pub mod preferences;
+pub mod reconcile;
 pub mod response;
 pub mod rule_store;
 pub mod shipped;
 pub mod sink;
 pub mod source;
+pub mod ssm;

@@ -182,7 +182,8 @@ impl<'a> Outbox<'a> {
             return Ok((Some(met.window), Expect::Absent));
         }
         let loaded = self.ledger.window(key, now).await?;
-        if let Some(window) = loaded.value.as_ref().filter(|window| !matches!(window.initial, Sending::Claimed { .. })) {
+        if let Some(window) = loaded.value.as_ref().filter(|window| !matches!(window.initial, Sending::Claimed { .. }))
+        {
             self.meet(key, window);
         }
         Ok((loaded.value, loaded.expect))

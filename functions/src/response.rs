@@ -5,13 +5,19 @@
 //! what the source says of its session has to be what StartSession said. Whoever forges a record can make an alert, but
 //! not end a session.
 
-use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use warden_rules::Response as Asked;
 use warden_rules::finding::Finding;
 use warden_session::command::{Command, Confidence, Mark};
-use warden_session::{Session, SessionId, join};
+use warden_session::{Session, join};
 
+use crate::app::{App, Invocation};
 use crate::config::Response as Allowed;
+use crate::dedup::Observed;
+use crate::ledger::finding;
+use crate::ledger::table::TableError;
+use crate::outbox::LEASE_MARGIN;
 
 /// What speaks for and against ending a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,52 +185,77 @@ impl Doubt {
     }
 }
 
-/// How the call went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// The service accepted it; equal for a session that was over already, which it accepts too.
-    Accepted,
-    /// The service knows no such session.
-    Unknown,
-    /// It could not be ended.
-    Failed {
-        /// The service's error code, or a word for what happened on the way to it.
-        code: String,
-    },
+/// How far the end of a session is, as the ledger keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Ending {
+    by: String,
+    until: Timestamp,
+    done: bool,
 }
 
-impl Ended {
-    /// What the alert says of it.
-    pub fn sentence(&self) -> String {
-        match self {
-            Self::Accepted => "The session was ended (ssm:TerminateSession).".to_owned(),
-            Self::Unknown => "Not ended: the service knows no such session.".to_owned(),
-            Self::Failed { code } => format!("NOT ended: ssm:TerminateSession failed ({code}). End it by hand."),
-        }
+/// Does what the rule of a finding asks for, and writes into its alert what was done or why not.
+///
+/// One session is ended once, whatever is found in it: the others say that it was.
+///
+/// # Errors
+/// What the ledger answers, before anything was done.
+pub async fn respond(
+    app: &App,
+    invocation: &Invocation,
+    observed: &mut Observed,
+    asked: Asked,
+    source: Source,
+    identity: Identity,
+) -> Result<(), TableError> {
+    let Some(finding) = observed.draft.finding.as_ref().and_then(finding::parse) else { return Ok(()) };
+    let decision = decide(Case::of(&finding, asked, app.config.response, source, identity));
+    observed.draft.response = decision.sentence().map(str::to_owned);
+    if let (Decision::Terminate, Some(session)) = (decision, &finding.session) {
+        observed.draft.response = Some(end(app, invocation, session).await?);
     }
+    Ok(())
 }
 
-/// Ends a session. Calling it again is harmless: the API accepts a session that is over ("TerminateSession", Systems Manager API
-/// reference).
-pub async fn terminate(client: &aws_sdk_ssm::Client, session: &SessionId) -> Ended {
-    match client.terminate_session().session_id(session.as_str()).send().await {
-        Ok(_) => Ended::Accepted,
-        Err(error) => failed(&error),
-    }
-}
-
-fn failed<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Ended {
-    let code = match error {
-        SdkError::ServiceError(service) => service.err().code().unwrap_or("Service"),
-        SdkError::TimeoutError(_) => "Timeout",
-        SdkError::DispatchFailure(_) => "Connection",
-        _ => "Response",
+/// Ends a session, if nobody else did; what the alert says of it.
+async fn end(app: &App, invocation: &Invocation, session: &str) -> Result<String, TableError> {
+    let now = invocation.now();
+    let place = app.ledger.key("S", session, "ENDED");
+    let until = invocation.deadline.saturating_add(LEASE_MARGIN).unwrap_or(invocation.deadline);
+    let mut done = false;
+    let claim = |ending: Option<Ending>| {
+        done = ending.as_ref().is_some_and(|ending| ending.done);
+        let free = ending.is_none_or(|ending| !ending.done && (ending.until <= now || ending.by == invocation.id));
+        free.then(|| Ending { by: invocation.id.clone(), until, done: false })
     };
-    if code == "DoesNotExistException" { Ended::Unknown } else { Ended::Failed { code: code.to_owned() } }
+    if !app.ledger.change(&place, now, claim).await? {
+        let sentence = if done {
+            "The session was ended on an earlier finding."
+        } else {
+            "The session is being ended on another finding."
+        };
+        return Ok(sentence.to_owned());
+    }
+    let answer = app.sessions.terminate(session).await;
+    tracing::warn!(session, accepted = answer.as_ref().is_ok_and(|known| *known), "ssm:TerminateSession");
+    let settle = |ending: Option<Ending>| {
+        let until = if answer.is_ok() { until } else { now };
+        ending.map(|ending| Ending { done: answer.is_ok(), until, ..ending })
+    };
+    // If this is not written, the session is ended once more, which changes nothing.
+    if let Err(error) = app.ledger.change(&place, now, settle).await {
+        tracing::warn!(session, error = %error, "the end of the session is not noted");
+    }
+    Ok(match answer {
+        Ok(true) => "The session was ended (ssm:TerminateSession).".to_owned(),
+        Ok(false) => "Not ended: the service knows no such session.".to_owned(),
+        Err(error) => format!("NOT ended: ssm:TerminateSession failed ({}). End it by hand.", error.code),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use warden_session::SessionId;
+
     use super::*;
 
     const SOURCES: [Source; 3] = [Source::CloudTrail, Source::LogStream, Source::Stored];

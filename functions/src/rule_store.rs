@@ -25,6 +25,8 @@ pub use folder::{File, Folder, FolderError, MemoryFolder, Pending, S3Folder};
 pub use manifest::{FILES_LIMIT, MANIFEST_LIMIT, Manifest, ManifestError, SET_LIMIT};
 pub use set::{SetError, Strength, Weakening, Weaker, assemble, strengths, weakened};
 
+use crate::audit::notice;
+use crate::dedup::Observed;
 use crate::draft::{Draft, DraftKind};
 use crate::ledger::table::{BODY_LIMIT, TableError};
 use crate::ledger::{Ledger, Loaded};
@@ -53,15 +55,6 @@ struct State {
     checked: Option<Timestamp>,
 }
 
-/// Something that the operators have to be told.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Notice {
-    /// Equal for every process that notices it.
-    pub about: Vec<String>,
-    /// What is said.
-    pub draft: Draft,
-}
-
 /// Why the folder's set is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -85,6 +78,8 @@ pub enum RulesError {
 /// The last good set, as the ledger keeps it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Good {
+    /// How many sets came before it: the same set may come again, and what it takes away is told again.
+    n: u64,
     etag: String,
     version: String,
     rules: BTreeMap<String, Strength>,
@@ -100,7 +95,7 @@ impl RuleStore {
     }
 
     /// The rules to use now, and what is to be told. Never fails: the last good set stays, or else the shipped library.
-    pub async fn rules(&self, now: Timestamp) -> (Arc<RuleSet>, Vec<Notice>) {
+    pub async fn rules(&self, now: Timestamp) -> (Arc<RuleSet>, Vec<Observed>) {
         let mut state = self.state.lock().await;
         let mut notices = Vec::new();
         let due = state.checked.is_none_or(|checked| now.duration_since(checked) >= CHECK_AFTER);
@@ -108,11 +103,11 @@ impl RuleStore {
             state.checked = Some(now);
             self.check(folder, &mut state, now, &mut notices).await;
         }
-        let rules = state.rules.get_or_insert_with(|| Arc::new(library::load().set)).clone();
+        let rules = state.rules.get_or_insert_with(|| Arc::new(shipped())).clone();
         (rules, notices)
     }
 
-    async fn check(&self, folder: &dyn Folder, state: &mut State, now: Timestamp, notices: &mut Vec<Notice>) {
+    async fn check(&self, folder: &dyn Folder, state: &mut State, now: Timestamp, notices: &mut Vec<Observed>) {
         // A set that was refused is read again: its files may have been on their way.
         let known = state.etag.clone();
         match read(folder, known.as_deref()).await {
@@ -152,10 +147,10 @@ impl RuleStore {
 
     async fn keep(&self, fresh: &Fresh, before: Loaded<Good>, now: Timestamp) {
         let Some(ledger) = &self.ledger else { return };
-        if before.value.is_some_and(|good| good.etag == fresh.etag && good.version == fresh.rules.version()) {
+        if before.value.as_ref().is_some_and(|good| good.etag == fresh.etag && good.version == fresh.rules.version()) {
             return;
         }
-        let mut good = fresh.good();
+        let mut good = fresh.good(before.value.map_or(0, |good| good.n + 1));
         if good.files.as_ref().is_some_and(|files| files.len() > BODY_LIMIT / 2) {
             good.files = None;
         }
@@ -167,6 +162,10 @@ impl RuleStore {
     }
 }
 
+fn shipped() -> RuleSet {
+    crate::shipped::rules().unwrap_or_else(|_| library::load().set)
+}
+
 /// A set that was read and is good.
 struct Fresh {
     etag: String,
@@ -176,8 +175,9 @@ struct Fresh {
 }
 
 impl Fresh {
-    fn good(&self) -> Good {
+    fn good(&self, n: u64) -> Good {
         Good {
+            n,
             etag: self.etag.clone(),
             version: self.rules.version().to_owned(),
             rules: strengths(&self.rules),
@@ -216,7 +216,7 @@ async fn read(folder: &dyn Folder, known: Option<&str>) -> Result<Option<Fresh>,
     Ok(Some(Fresh { etag, manifest, files, rules }))
 }
 
-fn weaker(before: &Good, fresh: &Fresh) -> Option<Notice> {
+fn weaker(before: &Good, fresh: &Fresh) -> Option<Observed> {
     let found = weakened(&before.rules, &fresh.rules);
     if found.is_empty() {
         return None;
@@ -226,17 +226,15 @@ fn weaker(before: &Good, fresh: &Fresh) -> Option<Notice> {
     if let Some(more) = found.len().checked_sub(NAMED_LIMIT).filter(|more| *more > 0) {
         draft.notes.push(format!("and {more} more"));
     }
-    let about = vec!["rules-weakened".to_owned(), before.version.clone(), fresh.rules.version().to_owned()];
-    Some(Notice { about, draft })
+    Some(notice(draft, &format!("{} {}", before.n, fresh.rules.version())))
 }
 
-fn refused(error: &RulesError, etag: Option<&str>, kept: bool) -> Notice {
+fn refused(error: &RulesError, etag: Option<&str>, kept: bool) -> Observed {
     let mut draft = Draft::new(DraftKind::Operator, Level::High, "The rules in the folder are not taken");
     draft.notes.push(error.to_string());
     let used = if kept { "The last good set stays in use." } else { "The shipped library is in use." };
     draft.notes.push(used.to_owned());
-    let about = vec!["rules-refused".to_owned(), etag.unwrap_or_default().to_owned(), error.to_string()];
-    Notice { about, draft }
+    notice(draft, etag.unwrap_or("manifest.json"))
 }
 
 fn pack(files: &[(String, String)]) -> Option<String> {

@@ -46,9 +46,9 @@ impl Sinks {
         for (arn, form) in topics {
             sinks.extend(arn.iter().map(|arn| Box::new(Topic::new(clients.clone(), arn, form)) as Box<dyn Sink>));
         }
-        sinks.extend(bus.iter().map(|name| {
-            Box::new(Bus::new(clients.clone(), name, config.machine_form)) as Box<dyn Sink>
-        }));
+        sinks.extend(
+            bus.iter().map(|name| Box::new(Bus::new(clients.clone(), name, config.machine_form)) as Box<dyn Sink>),
+        );
         Self::new(sinks, config.content)
     }
 

@@ -83,6 +83,11 @@ pub(crate) struct Inputs {
     /// What the named files are, whatever they look like
     #[arg(long, value_enum)]
     pub(crate) kind: Option<KindName>,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
+    /// Timing file of a typescript; without it the one beside it is looked for
+    #[arg(long, value_name = "FILE")]
+    pub(crate) timing: Option<PathBuf>,
 }
 
 /// What opens a capture.

@@ -18,7 +18,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use warden_rules::Level;
 use warden_session::screen::Screen;
 
-pub(crate) use build::Builder;
+#[cfg(test)]
+pub(crate) use build::{Act, Step};
+pub(crate) use build::{Builder, KEYFRAME_BYTES};
 pub(crate) use frames::Frames;
 pub(crate) use marks::duration;
 pub(crate) use search::Hit;
@@ -33,7 +35,7 @@ pub(crate) struct Moment {
     pub(crate) at: i64,
     /// Microseconds since the first moment, waits longer than [`IDLE`] cut to it.
     pub(crate) active: i64,
-    /// CreatedDate of the sender: milliseconds since 1970.
+    /// `CreatedDate` of the sender: milliseconds since 1970.
     pub(crate) created: Option<i64>,
     /// Place in the input: bytes of the output stream before it (captures), offset in the file (transcripts).
     pub(crate) offset: u64,
@@ -96,6 +98,9 @@ pub(crate) enum MarkKind {
     /// The session was opened, paused, resumed, closed.
     Session,
 }
+
+/// Carriage returns and line feeds that one line ends with, at most.
+const MAX_LINE_END: usize = 4;
 
 /// Waits that are marked: five seconds.
 pub(crate) const PAUSE: i64 = 5_000_000;
@@ -201,6 +206,20 @@ impl Index {
         earlier.iter().rposition(|moment| moment.what == MomentKind::Output).map_or(behind, |at| at + 1)
     }
 
+    /// The last byte before this one of the input that is no line end.
+    fn last_character(&self, end: u64) -> io::Result<u64> {
+        let mut last = end.saturating_sub(1);
+        for _ in 0..MAX_LINE_END {
+            let Some(moment) = self.at_offset(last).checked_sub(1).and_then(|at| self.moments.get(at)) else { break };
+            let place = moment.spool + last.saturating_sub(moment.offset);
+            if !matches!(self.output(place, place + 1)?.as_slice(), b"\r" | b"\n") {
+                break;
+            }
+            last = last.saturating_sub(1);
+        }
+        Ok(last)
+    }
+
     /// How many moments have happened when this byte of the spool has been shown.
     pub(crate) fn at_spool(&self, place: u64) -> usize {
         self.moments.partition_point(|moment| moment.spool.saturating_add(moment.output_len()) <= place) + 1
@@ -210,11 +229,6 @@ impl Index {
     fn keyframe(&self, pos: usize) -> Option<&(usize, Arc<Screen>)> {
         let behind = self.keyframes.partition_point(|(at, _)| *at <= pos);
         self.keyframes.get(behind.checked_sub(1)?)
-    }
-
-    /// How many keyframes there are.
-    pub(crate) fn keyframes(&self) -> usize {
-        self.keyframes.len()
     }
 
     /// The wait in front of a moment that has not happened yet.

@@ -7,11 +7,15 @@ mod exit;
 mod index;
 mod export;
 mod input;
+mod items;
 mod paint;
 mod pipeline;
 mod player;
 mod progress;
 mod reconstruct;
+mod recording;
+#[allow(dead_code, unused_imports)]
+mod record;
 mod report;
 mod ruleset;
 mod tty;

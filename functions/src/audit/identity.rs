@@ -88,7 +88,11 @@ pub fn draft(claim: &Claim, conflicts: &[Conflict], version: Option<&str>) -> Dr
 }
 
 /// Why an object was stored too late to be the agent's own upload, if it was.
-pub fn lateness(stored: Option<Timestamp>, ended: Option<Timestamp>, started: Option<Timestamp>) -> Option<&'static str> {
+pub fn lateness(
+    stored: Option<Timestamp>,
+    ended: Option<Timestamp>,
+    started: Option<Timestamp>,
+) -> Option<&'static str> {
     let stored = stored?;
     if ended.is_some_and(|ended| stored.duration_since(ended) > LATE_AFTER) {
         return Some("It was stored more than an hour after the end that it names.");
@@ -130,8 +134,22 @@ mod tests {
         let ecs = facts(&[("session", SESSION), ("target", "ecs:web_0123")]);
         type Row<'a> = (&'a str, Facts, Option<&'a str>, Option<&'a str>, Option<&'a Facts>, &'a [&'a str]);
         let rows: &[Row<'_>] = &[
-            ("agrees", facts(&[("session", SESSION), ("target", "i-1")]), Some(SESSION), Some("i-1"), Some(&started), &[]),
-            ("another session", facts(&[("session", "bob-052afb0c93508ea82")]), Some(SESSION), None, None, &["session"]),
+            (
+                "agrees",
+                facts(&[("session", SESSION), ("target", "i-1")]),
+                Some(SESSION),
+                Some("i-1"),
+                Some(&started),
+                &[],
+            ),
+            (
+                "another session",
+                facts(&[("session", "bob-052afb0c93508ea82")]),
+                Some(SESSION),
+                None,
+                None,
+                &["session"],
+            ),
             ("another principal", facts(&[("principal", "arn:bob")]), None, None, Some(&started), &["principal"]),
             ("another instance", facts(&[("target", "i-2")]), None, None, Some(&started), &["target"]),
             ("another uploader", facts(&[]), None, Some("i-2"), Some(&started), &["uploader"]),

@@ -124,7 +124,8 @@ impl Outbox<'_> {
             let rows = self.ledger.rows::<Seen>(range, now).await?;
             after = rows.last().map(|(place, _)| place.sk.clone());
             let full = rows.len() >= QUERY_LIMIT as usize;
-            for source in rows.into_iter().filter(|(_, seen)| seen.opened == opened).flat_map(|(_, seen)| seen.sources) {
+            for source in rows.into_iter().filter(|(_, seen)| seen.opened == opened).flat_map(|(_, seen)| seen.sources)
+            {
                 *counts.entry(source).or_default() += 1;
             }
             if !full {

@@ -12,7 +12,7 @@ use warden_session::Kind;
 use crate::capture::Secrets;
 use crate::cli::Play;
 use crate::exit::Exit;
-use crate::index::{self, Index, Job, MarkKind, Progress, Shared, look};
+use crate::index::{self, Index, Job, KEYFRAME_BYTES, MarkKind, Progress, Shared, look};
 use crate::input::Input;
 use crate::paint::Paint;
 use crate::player::view::Raw;
@@ -30,8 +30,13 @@ pub(crate) fn run(args: &Play, paint: Paint) -> anyhow::Result<Exit> {
     if input.kind == Kind::ApiCall {
         bail!("{}: CloudTrail records hold no session that could be played", input.path);
     }
-    let job =
-        Job { input, secrets: Secrets::of(&args.keys)?, session: args.session, rules: ruleset::load(&args.rules)? };
+    let job = Job {
+        input,
+        secrets: Secrets::of(&args.keys)?,
+        session: args.session,
+        rules: ruleset::load(&args.rules)?,
+        keyframe_bytes: KEYFRAME_BYTES,
+    };
     let shared: Shared = Arc::new(RwLock::new(Index::default()));
     if args.no_tui || !io::stdout().is_terminal() {
         index::read(&job, &shared)?;

@@ -16,8 +16,8 @@ pub(crate) enum Clock {
     },
 }
 
-/// Bytes a second of a session without times: about as fast as somebody reads.
-const READING: f64 = 240.0;
+/// Bytes a second of a session without times: slow enough to be followed.
+const READING: f64 = 60.0;
 /// A session without times takes no longer than this.
 const LONGEST_MS: f64 = 600_000.0;
 

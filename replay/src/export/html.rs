@@ -6,7 +6,7 @@
 //!
 //! The file holds, beside the viewer:
 //! - `view`, a JSON object: `title`, `facts`, `verify` (`state` whole, incomplete, bad or unproven; `rows`), `notices`, `start`
-//!   (epoch ms or null), `duration` (ms), `marks` (`time` ms, `kind`, `text`, `level`, `note`), `hidden` (`time`, `text`),
+//!   (epoch ms or null), `duration` (ms), `marks` (`time` ms, `kind`, `text`, `level`, `note`),
 //!   `density` (bytes of output in equal parts of the duration), `styles`;
 //! - `screens`, base64 of raw deflate of JSON lines, which `screen.js` describes.
 //!
@@ -22,7 +22,6 @@ use std::io::{self, Write};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use warden_session::screen::NoteKind;
 
 use super::survey::Marked;
 use super::telling::{Teller, Telling, Told};
@@ -36,7 +35,7 @@ const VIEWER_SCRIPT: &str = include_str!("html/viewer.js");
 
 /// Parts of the density timeline.
 const DENSITY: usize = 240;
-/// Entries of the side panel, and of the overlay of hidden text; further ones are counted.
+/// Entries of the side panel; further ones are counted.
 const MAX_ENTRIES: usize = 20_000;
 /// Characters of one entry's text.
 const MAX_TEXT: usize = 4_000;
@@ -61,7 +60,6 @@ struct Page<'t, 's> {
     duration: u64,
     density: Vec<u64>,
     marks: Vec<Value>,
-    hidden: Vec<Value>,
     left_out: u64,
 }
 
@@ -70,8 +68,7 @@ impl<'t, 's> Page<'t, 's> {
         let duration = teller.survey.duration();
         let (cols, rows) = teller.survey.size.unwrap_or(USUAL_SIZE);
         let film = Film::new(cols.min(MAX_SIDE), rows.min(MAX_SIDE), duration);
-        let (marks, hidden) = (Vec::new(), Vec::new());
-        Self { teller, film, duration, density: vec![0; DENSITY], marks, hidden, left_out: teller.survey.unlisted }
+        Self { teller, film, duration, density: vec![0; DENSITY], marks: Vec::new(), left_out: teller.survey.unlisted }
     }
 
     fn take(&mut self, told: &Told<'_>) -> io::Result<()> {
@@ -79,8 +76,7 @@ impl<'t, 's> Page<'t, 's> {
         match &told.what {
             Telling::Output(bytes) => {
                 self.count(ms, bytes.len());
-                let Self { teller, film, hidden, left_out, .. } = self;
-                film.output(ms, &teller.on_screen(bytes), &mut |note| note_hidden(hidden, left_out, ms, note.kind, &note.text))
+                self.film.output(ms, &self.teller.on_screen(bytes))
             }
             Telling::Input(_) => Ok(()),
             Telling::Command(command) => {
@@ -102,11 +98,7 @@ impl<'t, 's> Page<'t, 's> {
     fn take_mark(&mut self, ms: u64, mark: &Marked) -> io::Result<()> {
         match mark {
             Marked::Resize { cols, rows } => {
-                let Self { film, hidden, left_out, .. } = self;
-                let sink = &mut |note: warden_session::screen::Note| {
-                    note_hidden(hidden, left_out, ms, note.kind, &note.text);
-                };
-                film.resize(ms, (*cols).min(MAX_SIDE), (*rows).min(MAX_SIDE), sink)?;
+                self.film.resize(ms, (*cols).min(MAX_SIDE), (*rows).min(MAX_SIDE))?;
                 self.mark(ms, "resize", &format!("{cols} × {rows}"), "", None);
             }
             Marked::Finding(finding) => {
@@ -117,7 +109,7 @@ impl<'t, 's> Page<'t, 's> {
             Marked::Hidden { bytes } => {
                 let text = format!("{bytes} bytes typed that the terminal did not echo");
                 self.mark(ms, "input", &text, "", None);
-                self.hide(ms, format!("hidden input: {bytes} bytes"));
+                self.film.hide(ms, format!("hidden input: {bytes} bytes"));
             }
             other => {
                 let (kind, text) = in_words(other);
@@ -149,14 +141,6 @@ impl<'t, 's> Page<'t, 's> {
         self.marks.push(mark);
     }
 
-    fn hide(&mut self, ms: u64, text: String) {
-        if self.hidden.len() < MAX_ENTRIES {
-            self.hidden.push(json!({"time": ms, "text": text}));
-        } else {
-            self.left_out += 1;
-        }
-    }
-
     fn write(self, out: &mut dyn Write) -> io::Result<()> {
         let survey = self.teller.survey;
         let mut notices = facts::notices(self.teller);
@@ -179,7 +163,6 @@ impl<'t, 's> Page<'t, 's> {
             "start": survey.times.map(|(first, _)| first.as_millisecond()),
             "duration": self.duration,
             "marks": self.marks,
-            "hidden": self.hidden,
             "density": self.density,
             "styles": styles.to_json(),
         });
@@ -224,18 +207,6 @@ pub(super) fn in_words(mark: &Marked) -> (&'static str, String) {
         Marked::Exit(code) => ("note", format!("ended with exit code {code}")),
         Marked::Note(text) => ("note", text.clone()),
         Marked::Command(_) | Marked::Finding(_) | Marked::Resize { .. } | Marked::Hidden { .. } => ("note", String::new()),
-    }
-}
-
-fn note_hidden(hidden: &mut Vec<Value>, left_out: &mut u64, ms: u64, kind: NoteKind, text: &str) {
-    // Titles are in plain sight; erased and overwritten blanks say nothing.
-    if kind == NoteKind::Title || text.trim().is_empty() && kind != NoteKind::Invisible {
-        return;
-    }
-    if hidden.len() < MAX_ENTRIES {
-        hidden.push(json!({"time": ms, "text": format!("{}: {}", kind.as_str(), shown(text))}));
-    } else {
-        *left_out += 1;
     }
 }
 

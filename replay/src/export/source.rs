@@ -56,7 +56,7 @@ pub(crate) struct Ending {
 impl Ending {
     /// What a capture says of who and where, which is known when all of it was read.
     pub(crate) fn identity(&self) -> Option<Session> {
-        self.capture.as_deref().map(identity)
+        self.capture.as_deref().map(reconstruct::Session::identity)
     }
 }
 
@@ -165,18 +165,6 @@ impl Only {
             }
         }
         !self.elsewhere
-    }
-}
-
-/// What a capture says of who and where.
-fn identity(session: &reconstruct::Session) -> Session {
-    let region = session.host.as_deref().and_then(|host| host.split('.').nth(1)).map(ToOwned::to_owned);
-    let report = &session.report;
-    Session {
-        id: session.id.as_deref().and_then(SessionId::parse),
-        region,
-        plugin: report.session_type.as_ref().map(|(kind, _)| kind.as_str().to_owned()),
-        ..Session::default()
     }
 }
 

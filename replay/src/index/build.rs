@@ -10,7 +10,7 @@ use super::stage::{COLS, ROWS};
 use super::{Hidden, IDLE, Index, Mark, MarkKind, Moment, MomentKind, PAUSE, Progress, Shared, Spool, search};
 
 /// Output between two keyframes, at least: a screen is never further away than this.
-const KEYFRAME_BYTES: u64 = 512 * 1024;
+pub(crate) const KEYFRAME_BYTES: u64 = 512 * 1024;
 /// Cells of all keyframes; when there are more, every other keyframe goes, and the next ones come half as often.
 const MAX_KEYFRAME_CELLS: usize = 6 << 20;
 /// Output and moments that are handed on at once.
@@ -26,7 +26,7 @@ const MAX_RECENT: usize = 1024;
 pub(crate) struct Step<'a> {
     /// Time of the record.
     pub(crate) at: Timestamp,
-    /// CreatedDate: milliseconds since 1970.
+    /// `CreatedDate`: milliseconds since 1970.
     pub(crate) created: Option<u64>,
     /// Place in the input.
     pub(crate) offset: u64,
@@ -72,11 +72,11 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// A builder for an empty index.
+    /// A builder for an empty index that gets a keyframe every so many bytes of output.
     ///
     /// # Errors
     /// When no temporary file can be made.
-    pub(crate) fn new(shared: &Shared) -> io::Result<Self> {
+    pub(crate) fn new(shared: &Shared, keyframe_bytes: u64) -> io::Result<Self> {
         let (output, lines) = (Spool::new()?, Spool::new()?);
         {
             let mut index = shared.write().unwrap_or_else(PoisonError::into_inner);
@@ -95,7 +95,7 @@ impl Builder {
             last: None,
             numbers: HashMap::new(),
             unechoed: Unechoed::default(),
-            keyframe_bytes: KEYFRAME_BYTES,
+            keyframe_bytes,
             keyframe_at: 0,
             looked_at: 0,
             recent: VecDeque::new(),
@@ -116,7 +116,10 @@ impl Builder {
         self.push_moment(step, what, len);
         match step.act {
             Act::Output(bytes) => self.show(step, bytes),
-            Act::Input(bytes) => self.unechoed.input(bytes),
+            Act::Input(bytes) => {
+                let length = self.unechoed.input(bytes);
+                self.note_unechoed(length, step.offset);
+            }
             Act::Resize { rows, cols } => self.resize(rows, cols),
             Act::Mark(kind, text) => self.mark(kind, text.to_owned()),
         }
@@ -131,11 +134,12 @@ impl Builder {
         self.index().progress = Progress::Reading(thousandths);
     }
 
-    /// Marks a place of the input that has been read.
-    pub(crate) fn mark_at(&mut self, offset: u64, kind: MarkKind, number: u64, text: String) -> io::Result<()> {
+    /// Marks what ends at this byte of the input, which has been read: where its last character is shown, before the line
+    /// end, with which the answer may come.
+    pub(crate) fn mark_at(&mut self, end: u64, kind: MarkKind, number: u64, text: String) -> io::Result<()> {
         self.hand_on()?;
         let mut index = self.index();
-        let pos = index.at_offset(offset);
+        let pos = index.at_offset(index.last_character(end)?);
         index.insert(Mark { pos, kind, number, text });
         Ok(())
     }
@@ -209,10 +213,8 @@ impl Builder {
     fn show(&mut self, step: &Step<'_>, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
         let (pos, spool, offset) = (self.pos(), self.screen.offset(), step.offset);
-        if let Some(length) = self.unechoed.output(bytes) {
-            let text = format!("{length} bytes typed without echo");
-            self.hidden.push(Hidden { pos, offset, word: "input", text });
-        }
+        let length = self.unechoed.output(bytes);
+        self.note_unechoed(length, offset);
         let (lines, hidden) = (&mut self.lines, &mut self.hidden);
         self.screen.feed(bytes, &mut |event| {
             if let screen::Event::Note(note) = &event {
@@ -227,6 +229,13 @@ impl Builder {
         if self.screen.offset() - self.keyframe_at >= self.keyframe_bytes {
             self.keyframe_at = self.screen.offset();
             self.keyframes.push((pos, Arc::new(self.screen.clone())));
+        }
+    }
+
+    fn note_unechoed(&mut self, length: Option<u64>, offset: u64) {
+        if let Some(length) = length {
+            let (pos, text) = (self.pos(), format!("{length} bytes typed without echo"));
+            self.hidden.push(Hidden { pos, offset, word: "input", text });
         }
     }
 
@@ -255,7 +264,9 @@ impl Builder {
         index.output.write(&output)?;
         index.lines.write(&lines)?;
         index.moments.extend(moments);
-        marks.into_iter().for_each(|mark| index.insert(mark));
+        for mark in marks {
+            index.insert(mark);
+        }
         hidden.truncate(super::marks::MAX_HIDDEN.saturating_sub(index.hidden.len()));
         index.hidden.append(&mut hidden);
         index.keyframes.append(&mut keyframes);

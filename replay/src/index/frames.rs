@@ -26,7 +26,7 @@ pub(crate) struct Frame {
 /// Messages of a session, for the raw view: the only place that holds what the client typed.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
-    frames: Vec<Frame>,
+    list: Vec<Frame>,
     spool: Spool,
     waiting: Vec<u8>,
 }
@@ -37,7 +37,7 @@ const BATCH_BYTES: usize = 1 << 20;
 
 impl Frames {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { frames: Vec::new(), spool: Spool::new()?, waiting: Vec::new() })
+        Ok(Self { list: Vec::new(), spool: Spool::new()?, waiting: Vec::new() })
     }
 
     /// Takes the next message; whether it is time to hand them on.
@@ -46,15 +46,15 @@ impl Frames {
         let len = u32::try_from(message.bytes.len()).map_err(io::Error::other)?;
         self.waiting.extend_from_slice(&message.bytes);
         let Message { at, direction, opcode, .. } = *message;
-        self.frames.push(Frame { at, direction, opcode, status, start, len });
-        Ok(self.frames.len() >= BATCH || self.waiting.len() >= BATCH_BYTES)
+        self.list.push(Frame { at, direction, opcode, status, start, len });
+        Ok(self.list.len() >= BATCH || self.waiting.len() >= BATCH_BYTES)
     }
 
     /// Puts what came into the index.
     pub(super) fn hand_on(&mut self, shared: &Shared) -> io::Result<()> {
         self.spool.write(&std::mem::take(&mut self.waiting))?;
         let mut index = shared.write().unwrap_or_else(PoisonError::into_inner);
-        index.frames.frames.append(&mut self.frames);
+        index.frames.list.append(&mut self.list);
         index.frames.spool = self.spool.clone();
         Ok(())
     }
@@ -64,13 +64,13 @@ impl Frames {
     /// # Errors
     /// What the file system says of the spool.
     pub(crate) fn read(&self, n: u64) -> io::Result<Option<(Frame, Vec<u8>)>> {
-        let Some(frame) = usize::try_from(n).ok().and_then(|n| self.frames.get(n)) else { return Ok(None) };
+        let Some(frame) = usize::try_from(n).ok().and_then(|n| self.list.get(n)) else { return Ok(None) };
         let bytes = self.spool.read(frame.start, frame.start + u64::from(frame.len))?;
         Ok(Some((*frame, bytes)))
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.frames.len()
+        self.list.len()
     }
 }

@@ -40,13 +40,18 @@ pub(crate) fn duration(micros: i64) -> String {
     }
 }
 
-/// Finds input that the terminal did not show. What was typed is held until it is entered, and never handed on.
+/// Finds input that the terminal did not show. What was typed is held until that is known, and never handed on.
+///
+/// A line was shown if what the terminal printed, from its first key to the line end behind Enter, has its characters in
+/// order.
 #[derive(Default)]
 pub(super) struct Unechoed {
     typed: Vec<u8>,
     bytes: u64,
+    shown: Vec<u8>,
     entered: bool,
-    echoed: bool,
+    /// A key was pressed that programs answer in ways of their own: nothing can be said of this line.
+    unsure: bool,
 }
 
 impl std::fmt::Debug for Unechoed {
@@ -55,44 +60,52 @@ impl std::fmt::Debug for Unechoed {
     }
 }
 
-/// Bytes of a line of input that are compared with what is shown.
+/// Bytes of a line of input, and of what is printed meanwhile, that are compared.
 const MAX_TYPED: usize = 256;
+const MAX_SHOWN: usize = 4096;
 
 impl Unechoed {
-    /// The client sent this.
-    pub(super) fn input(&mut self, bytes: &[u8]) {
+    /// The client sent this: the length of the line before, if it was not shown.
+    pub(super) fn input(&mut self, bytes: &[u8]) -> Option<u64> {
+        let mut found = None;
         for &byte in bytes {
             if self.entered {
-                *self = Self::default();
+                found = self.settle().or(found);
             }
             match byte {
                 b'\r' | b'\n' => self.entered = true,
                 0x03 | 0x15 => *self = Self::default(),
+                0x08 | 0x7f => {
+                    self.bytes -= u64::from(self.typed.pop().is_some());
+                }
                 0x20.. => {
                     self.bytes += 1;
-                    if self.typed.len() < MAX_TYPED {
-                        self.typed.push(byte);
-                    }
+                    self.unsure |= self.typed.len() >= MAX_TYPED;
+                    self.typed.push(byte);
+                    self.typed.truncate(MAX_TYPED);
                 }
-                // Keys that a program answers in its own way: nothing can be said.
-                _ => self.echoed = true,
+                _ => self.unsure = true,
             }
         }
+        found
     }
 
-    /// The terminal shows this: the length of a line that was entered without being shown.
+    /// The terminal shows this: the length of the line that was entered, if it was not shown.
     pub(super) fn output(&mut self, bytes: &[u8]) -> Option<u64> {
-        if self.bytes == 0 {
-            *self = if self.entered { Self::default() } else { std::mem::take(self) };
-            return None;
+        if self.bytes > 0 {
+            let room = MAX_SHOWN.saturating_sub(self.shown.len());
+            self.shown.extend(bytes.iter().take(room));
+            self.unsure |= room == 0 && !self.entered;
         }
-        let line = if self.entered { bytes.split(|byte| *byte == b'\n').next().unwrap_or_default() } else { bytes };
-        self.echoed |= line.iter().any(|byte| *byte > 0x20 && self.typed.contains(byte));
-        if !self.entered {
-            return None;
-        }
-        let Self { bytes, echoed, .. } = std::mem::take(self);
-        (!echoed).then_some(bytes)
+        let ends = self.entered && (bytes.contains(&b'\n') || self.shown.len() >= MAX_SHOWN);
+        if ends { self.settle() } else { None }
+    }
+
+    fn settle(&mut self) -> Option<u64> {
+        let Self { typed, bytes, shown, unsure, .. } = std::mem::take(self);
+        let mut rest = shown.iter();
+        let is_shown = typed.iter().all(|byte| rest.any(|shown| shown == byte));
+        (bytes > 0 && !unsure && !shown.is_empty() && !is_shown).then_some(bytes)
     }
 }
 
@@ -109,6 +122,13 @@ mod tests {
             ("password", &[(true, "pw1"), (true, "\r"), (false, "\r\nok")], Some(3)),
             ("password, output meanwhile", &[(true, "zq"), (false, "- -"), (true, "\r"), (false, "\r\n")], Some(2)),
             ("given up", &[(true, "zq\x03"), (false, "^C\r\n")], None),
+            (
+                "password without a new line",
+                &[(true, "hunter"), (true, "\r"), (false, "ip-10$ "), (true, "l")],
+                Some(6),
+            ),
+            ("password taken back", &[(true, "px\x7fw"), (true, "\r"), (false, "\r\n")], Some(2)),
+            ("echoed key by key", &[(true, "l"), (true, "s\r"), (false, "l"), (false, "s"), (false, "\r\nx")], None),
             ("Enter alone", &[(true, "\r"), (false, "\r\n$ ")], None),
             ("completion", &[(true, "c\t"), (true, "\r"), (false, "\r\n")], None),
         ];
@@ -116,11 +136,9 @@ mod tests {
             let mut unechoed = Unechoed::default();
             let mut found = None;
             for (is_input, text) in *turns {
-                if *is_input {
-                    unechoed.input(text.as_bytes());
-                } else {
-                    found = unechoed.output(text.as_bytes()).or(found);
-                }
+                let bytes = text.as_bytes();
+                let now = if *is_input { unechoed.input(bytes) } else { unechoed.output(bytes) };
+                found = now.or(found);
             }
             assert_eq!(found, *wanted, "{name}");
         }

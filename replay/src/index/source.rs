@@ -30,6 +30,8 @@ pub(crate) struct Job {
     pub(crate) session: usize,
     /// Rules to find things with.
     pub(crate) rules: RuleSet,
+    /// Output between two keyframes.
+    pub(crate) keyframe_bytes: u64,
 }
 
 /// Reads an input and builds its index.
@@ -61,6 +63,8 @@ struct Reading<'j> {
     /// Bytes of input and of output that the timeline was given.
     typed: u64,
     forwards: bool,
+    /// Whether no terminal at the agent's end ends lines with a carriage return: the client's does.
+    bare: bool,
 }
 
 /// Output of a record without times comes in pieces of this size, cut at a line end, one piece in each [`BEAT`].
@@ -75,7 +79,7 @@ impl<'j> Reading<'j> {
     fn new(job: &'j Job, shared: &Shared) -> io::Result<Self> {
         let fidelity = if job.input.kind == Kind::LogStream { Fidelity::Cleaned } else { Fidelity::Exact };
         Ok(Self {
-            builder: Builder::new(shared)?,
+            builder: Builder::new(shared, job.keyframe_bytes)?,
             timeline: Some(Timeline::new(fidelity)),
             detector: Detector::new(&job.rules),
             source: Source::new(job.input.kind, &job.input.path),
@@ -83,6 +87,7 @@ impl<'j> Reading<'j> {
             made_up: SignedDuration::ZERO,
             typed: 0,
             forwards: false,
+            bare: false,
         })
     }
 
@@ -134,19 +139,19 @@ impl<'j> Reading<'j> {
         match what {
             What::Output(bytes) | What::Input(bytes) if self.forwards => self.forwarded(side, bytes.len(), step),
             What::Output(bytes) => {
-                self.builder.step(&Step { act: Act::Output(bytes), ..step })?;
+                self.show(bytes, step)?;
                 self.tell(step, step.offset..step.offset + bytes.len() as u64, timeline::What::Output(bytes))
             }
-            What::StdErr(bytes) => self.builder.step(&Step { act: Act::Output(bytes), ..step }),
+            What::StdErr(bytes) => self.show(bytes, step),
             What::Input(bytes) => {
                 self.builder.step(&Step { act: Act::Input(bytes), ..step })?;
                 let offset = self.typed..self.typed + bytes.len() as u64;
                 self.typed = offset.end;
                 self.tell(step, offset, timeline::What::Input(bytes))
             }
-            What::Resize(size) => {
-                let side = |side: u32| u16::try_from(side).unwrap_or(u16::MAX);
-                let (rows, cols) = (side(size.rows), side(size.cols));
+            What::Resize(window) => {
+                let cells = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
+                let (rows, cols) = (cells(window.rows), cells(window.cols));
                 self.builder.step(&Step { act: Act::Resize { rows, cols }, ..step })?;
                 self.tell(step, step.offset..step.offset, timeline::What::Resize { cols, rows })
             }
@@ -168,13 +173,23 @@ impl<'j> Reading<'j> {
         }
     }
 
+    fn show(&mut self, bytes: &[u8], step: Step<'_>) -> io::Result<()> {
+        if self.bare && bytes.contains(&b'\n') {
+            let lines = bytes.split(|byte| *byte == b'\n').collect::<Vec<_>>().join(b"\r\n".as_slice());
+            return self.builder.step(&Step { act: Act::Output(&lines), ..step });
+        }
+        self.builder.step(&Step { act: Act::Output(bytes), ..step })
+    }
+
     fn session(&mut self, side: Side, what: &What, step: Step<'_>) -> io::Result<()> {
         let text = match what {
             What::Opened(_) => format!("{side} connected"),
             What::Reconnected(_) => format!("{side} connected again"),
             What::HandshakeRequest(request) => {
                 let wanted = request.session_type().map(|parsed| parsed.value.session_type);
-                self.forwards |= wanted.as_deref().map(SessionType::named) == Some(SessionType::Port);
+                let kind = wanted.as_deref().map(SessionType::named);
+                self.forwards |= kind == Some(SessionType::Port);
+                self.bare |= kind == Some(SessionType::NonInteractiveCommands);
                 format!("handshake: {}", wanted.as_deref().unwrap_or("no session type"))
             }
             What::HandshakeComplete(complete) if !complete.customer_message.is_empty() => {
@@ -327,7 +342,7 @@ impl<'j> Reading<'j> {
             match item {
                 Item::Session(session) => self.builder.name(session.id.as_ref().map(ToString::to_string)),
                 Item::Command(session, command) => {
-                    let end = command.offset.end.saturating_sub(1).max(command.offset.start);
+                    let end = command.offset.end;
                     self.builder.mark_at(end, MarkKind::Command, command.n, command.text.clone())?;
                     for finding in self.detector.command_findings(&session, &self.source, &command) {
                         let number = self.builder.number("finding");

@@ -1,5 +1,4 @@
 use std::io;
-use std::sync::Arc;
 
 use regex::Regex;
 use warden_session::screen::Screen;
@@ -47,11 +46,9 @@ impl Stage {
             let run = moments(self.pos).iter().position(|moment| matches!(moment.what, MomentKind::Resize(..)));
             let end = run.map_or(pos, |at| self.pos + at);
             self.feed(&index, end)?;
-            if let Some(MomentKind::Resize(rows, cols)) = index.moments.get(self.pos).map(|moment| moment.what) {
-                if self.pos < pos {
-                    self.screen.resize(rows, cols, &mut |_| {});
-                    self.pos += 1;
-                }
+            if let Some(MomentKind::Resize(rows, cols)) = moments(self.pos).first().map(|moment| moment.what) {
+                self.screen.resize(rows, cols, &mut |_| {});
+                self.pos += 1;
             }
         }
         Ok(&self.screen)
@@ -96,10 +93,3 @@ impl Stage {
 /// Size of a window whose size is not known.
 pub(super) const ROWS: u16 = 24;
 pub(super) const COLS: u16 = 80;
-
-impl Stage {
-    /// An index that a stage was made for.
-    pub(crate) fn shared(&self) -> Shared {
-        Arc::clone(&self.shared)
-    }
-}

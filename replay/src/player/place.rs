@@ -73,7 +73,7 @@ impl Place {
             Self::Command(number) => numbered(|kind| kind == MarkKind::Command, number, "command"),
             Self::Finding(number) => numbered(|kind| kind.level().is_some(), number, "finding"),
             // Without a first moment nothing is known of the session's time.
-            _ if last.is_none() => done.then(|| Ok(0)),
+            _ if last.is_none() => done.then_some(Ok(0)),
             Self::Since(since) => at_time(index.start().saturating_add(since)),
             Self::Time(time) => at_time(time),
             Self::TimeOfDay(time) => {

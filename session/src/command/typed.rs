@@ -12,6 +12,8 @@ pub(crate) struct TypedLine {
     pub(crate) text: String,
     /// Whether the keys alone tell the text: no completion, recall, search or other key that a program defines.
     pub(crate) exact: bool,
+    /// How many bytes at the beginning of the text are in the line all the same.
+    pub(crate) sure: usize,
     /// Whether text was typed and taken back, or typed elsewhere than at the end.
     pub(crate) edited: bool,
     /// Bytes that were typed, Enter left out.
@@ -31,7 +33,8 @@ pub(crate) struct Typist {
     text: Vec<u8>,
     cursor: usize,
     bytes: u64,
-    inexact: bool,
+    /// Bytes of the text that keys of unknown meaning leave as they are; `None` before there is one.
+    unsure: Option<usize>,
     edited: bool,
     key: Vec<u8>,
     pasting: bool,
@@ -61,7 +64,9 @@ enum Key {
     PasteEnd,
     /// It changes nothing that is typed: reports of the terminal, redraws.
     Nothing,
-    /// What it does is for the program to say.
+    /// What it does is for the program to say: it adds to what was typed,
+    Complete,
+    /// or does anything.
     Unknown,
 }
 
@@ -78,12 +83,14 @@ impl Typist {
 
     /// Keystrokes are lost: what is here of the line does not count.
     pub(crate) fn reset(&mut self) {
-        *self = Self { inexact: true, ..Self::default() };
+        *self = Self { unsure: Some(0), ..Self::default() };
     }
 
     /// What was typed so far was not for a shell: the line's keys do not tell its text.
     pub(crate) fn doubt(&mut self) {
-        self.inexact |= !self.text.is_empty();
+        if !self.text.is_empty() {
+            self.unsure = Some(0);
+        }
     }
 
     fn key(&mut self, byte: u8) -> Option<Key> {
@@ -99,7 +106,7 @@ impl Typist {
         }
         // A key that another escape interrupts was the lone Escape key.
         if byte == ESC && self.key.len() == 1 {
-            self.inexact = true;
+            self.be_unsure(0);
             return None;
         }
         self.key.push(byte);
@@ -121,7 +128,7 @@ impl Typist {
             Key::Enter => self.enter(at, sink),
             Key::EnterAndRecall => {
                 self.enter(at, sink);
-                self.inexact = true;
+                self.be_unsure(0);
             }
             Key::Cancel => *self = Self { pasting: self.pasting, ..Self::default() },
             Key::EraseBefore => self.erase(self.before(), self.cursor),
@@ -131,7 +138,9 @@ impl Typist {
             Key::EraseToEnd => self.erase(self.cursor, self.text.len()),
             Key::Left => self.cursor = self.before(),
             // At the end of a line these take over what fish and zsh suggest.
-            Key::Right | Key::End if self.cursor >= self.text.len() => self.inexact |= !self.text.is_empty(),
+            Key::Right | Key::End if self.cursor >= self.text.len() && !self.text.is_empty() => {
+                self.be_unsure(self.cursor);
+            }
             Key::Right => self.cursor = self.after(),
             Key::Start => self.cursor = 0,
             Key::End => self.cursor = self.text.len(),
@@ -139,16 +148,23 @@ impl Typist {
             Key::PasteBegin => self.pasting = true,
             Key::PasteEnd => self.pasting = false,
             Key::Nothing => {}
-            Key::Unknown => self.inexact = true,
+            Key::Unknown => self.be_unsure(0),
+            Key::Complete => self.be_unsure(self.cursor),
         }
+    }
+
+    /// From here on a program decides what the line is; what stands before `kept` stays.
+    fn be_unsure(&mut self, kept: usize) {
+        self.unsure = Some(self.unsure.map_or(kept, |unsure| unsure.min(kept)));
     }
 
     fn insert(&mut self, byte: u8) {
         if self.text.len() >= MAX_TYPED {
-            self.inexact = true;
+            self.be_unsure(self.text.len());
             return;
         }
         self.edited |= self.cursor < self.text.len();
+        self.unsure = self.unsure.map(|unsure| if self.cursor < unsure { self.cursor } else { unsure });
         self.text.insert(self.cursor.min(self.text.len()), byte);
         self.cursor += 1;
     }
@@ -158,7 +174,8 @@ impl Typist {
         self.pasting = line.pasting;
         sink(TypedLine {
             text: String::from_utf8_lossy(&line.text).into_owned(),
-            exact: !line.inexact,
+            exact: line.unsure.is_none(),
+            sure: line.unsure.unwrap_or(line.text.len()),
             edited: line.edited,
             bytes: line.bytes.saturating_sub(1),
             at,
@@ -170,6 +187,7 @@ impl Typist {
             self.text.drain(from..to.min(self.text.len()));
             self.cursor = from;
             self.edited = true;
+            self.unsure = self.unsure.map(|unsure| unsure.min(from));
         }
     }
 
@@ -178,8 +196,11 @@ impl Typist {
         let head = self.text.get(..self.cursor).unwrap_or_default();
         let word_end = head.iter().rposition(|b| *b != b' ').map_or(0, |at| at + 1);
         let start = head.get(..word_end).unwrap_or_default().iter().rposition(|b| *b == b' ').map_or(0, |at| at + 1);
-        self.inexact |= head.get(start..).unwrap_or_default().iter().any(|b| b.is_ascii_punctuation());
+        let punctuated = head.get(start..).unwrap_or_default().iter().any(|b| b.is_ascii_punctuation());
         self.erase(start, self.cursor);
+        if punctuated {
+            self.be_unsure(start);
+        }
     }
 
     fn before(&self) -> usize {
@@ -212,6 +233,7 @@ fn control(byte: u8, pasting: bool) -> Key {
         0x05 => Key::End,
         0x06 => Key::Right,
         0x08 | 0x7f => Key::EraseBefore,
+        b'\t' => Key::Complete,
         0x0b => Key::EraseToEnd,
         0x0c => Key::Nothing,
         0x0f => Key::EnterAndRecall,

@@ -48,6 +48,9 @@ pub(super) fn notices(teller: &Teller<'_>) -> Vec<String> {
     if survey.times.is_none() {
         notices.push("This record holds no times: the speed is made up.".to_owned());
     }
+    if survey.size.is_none() {
+        notices.push("It does not say how large the window was: 80 × 24 is taken.".to_owned());
+    }
     if !survey.ending.others.is_empty() {
         notices.push(format!("The record holds {} further sessions, which are not shown.", survey.ending.others.len()));
     }

@@ -5,9 +5,10 @@ use std::io::{self, Write as _};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use serde_json::{Value, json};
-use warden_session::screen::{self, Note, Screen};
+use warden_session::screen::{self, Note, NoteKind, Screen};
 
 use super::grid::{Grid, Styles};
+use crate::report::{Lines, escape};
 
 /// Screens that follow one another faster than this are shown as one: 30 a second.
 const FRAME_MS: u64 = 33;
@@ -21,6 +22,9 @@ const PACKED_LIMIT: u64 = 16_000_000;
 const RAW_PER_PACKED: u64 = 12;
 /// Part of the room that may be used at once.
 const BURST: u64 = 8;
+/// Hidden texts between two screens, and the characters of each that are kept.
+const MAX_HIDDEN: usize = 64;
+const MAX_HIDDEN_TEXT: usize = 200;
 const HOUR_MS: u64 = 3_600_000;
 
 /// Takes output, keeps the screens worth showing.
@@ -33,6 +37,8 @@ pub(super) struct Film {
     since_key: usize,
     /// Time of the last change that was written.
     last: u64,
+    /// Hidden text met since.
+    hidden: Vec<String>,
     /// Since when the screen differs from what was written, and its time.
     dirty: Option<(u64, u64)>,
     duration: u64,
@@ -55,6 +61,7 @@ impl Film {
             raw: 0,
             since_key: usize::MAX,
             last: 0,
+            hidden: Vec::new(),
             dirty: Some((0, 0)),
             duration: duration.max(1),
             room,
@@ -63,13 +70,14 @@ impl Film {
         }
     }
 
-    /// Takes output printed at this time; hidden text goes to `sink`.
+    /// Takes output printed at this time.
     ///
     /// # Errors
     /// None that memory does not give.
-    pub(super) fn output(&mut self, ms: u64, bytes: &[u8], sink: &mut dyn FnMut(Note)) -> io::Result<()> {
+    pub(super) fn output(&mut self, ms: u64, bytes: &[u8]) -> io::Result<()> {
         self.settle(ms)?;
-        self.screen.feed(bytes, &mut |event| pass(event, sink));
+        let hidden = &mut self.hidden;
+        self.screen.feed(bytes, &mut |event| keep(event, hidden));
         self.touch(ms);
         Ok(())
     }
@@ -78,11 +86,18 @@ impl Film {
     ///
     /// # Errors
     /// None that memory does not give.
-    pub(super) fn resize(&mut self, ms: u64, cols: u16, rows: u16, sink: &mut dyn FnMut(Note)) -> io::Result<()> {
+    pub(super) fn resize(&mut self, ms: u64, cols: u16, rows: u16) -> io::Result<()> {
         self.settle(ms)?;
-        self.screen.resize(rows, cols, &mut |event| pass(event, sink));
+        let hidden = &mut self.hidden;
+        self.screen.resize(rows, cols, &mut |event| keep(event, hidden));
         self.touch(ms);
         Ok(())
+    }
+
+    /// Adds to what the overlay of hidden text shows from this time on.
+    pub(super) fn hide(&mut self, ms: u64, text: String) {
+        self.hidden.push(text);
+        self.touch(ms);
     }
 
     fn touch(&mut self, ms: u64) {
@@ -117,13 +132,14 @@ impl Film {
     fn write(&mut self, at: u64) -> io::Result<()> {
         self.dirty = None;
         let grid = Grid::of(&self.screen, &mut self.styles);
-        if grid == self.shown {
+        if grid == self.shown && self.hidden.is_empty() {
             return Ok(());
         }
         let is_key = self.since_key >= KEY_BYTES;
         let changes = if is_key { grid.whole() } else { grid.changes(&self.shown) };
         let mut line = vec![json!(at - self.last), json!(u8::from(is_key))];
         line.extend(changes);
+        line.extend(self.hidden.drain(..).map(|text| json!([6, text])));
         let mut line = Value::Array(line).to_string();
         line.push('\n');
         self.since_key = if is_key { line.len() } else { self.since_key + line.len() };
@@ -146,8 +162,12 @@ impl Film {
     }
 }
 
-fn pass(event: screen::Event, sink: &mut dyn FnMut(Note)) {
-    if let screen::Event::Note(note) = event {
-        sink(note);
+fn keep(event: screen::Event, hidden: &mut Vec<String>) {
+    let screen::Event::Note(Note { kind, text, .. }) = event else { return };
+    // Titles are in plain sight; erased and overwritten blanks say nothing.
+    let says_nothing = text.trim().is_empty() && kind != NoteKind::Invisible;
+    if kind != NoteKind::Title && !says_nothing && hidden.len() < MAX_HIDDEN {
+        let text: String = escape(&text, Lines::Show).chars().take(MAX_HIDDEN_TEXT).collect();
+        hidden.push(format!("{}: {text}", kind.as_str()));
     }
 }

@@ -3,7 +3,7 @@
 // The screens that the exporter computed: keyframes, and changes to the screen before. Nothing here interprets terminal
 // escapes. A change is a JSON line [ms since the change before, is keyframe, operation…]; operations are
 // [0, cols, rows] blank screen, [1, top, bottom, n] rows move up, [2, row, col, text, style, …] cells from a column on,
-// [3, row, col] blank to the end of the row, [4, row, col, shown] cursor, [5, title].
+// [3, row, col] blank to the end of the row, [4, row, col, shown] cursor, [5, title], [6, text] text that the terminal hid.
 // A text is one cell a code point; a list is cells that are wider or have more code points: [width, cell, …].
 
 class Screens {
@@ -11,12 +11,14 @@ class Screens {
     this.styles = styles;
     this.times = [];
     this.keys = [];
+    this.hidden = [];
     let time = 0;
     this.changes = lines.map((line, at) => {
       const change = JSON.parse(line);
       time += change[0];
       this.times.push(time);
       if (change[1]) this.keys.push(at);
+      for (const op of change) if (op[0] === 6) this.hidden.push({ time, text: op[1] });
       return change;
     });
     this.at = -1;

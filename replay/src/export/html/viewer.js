@@ -185,7 +185,7 @@ function refresh() {
 function reveal() {
   const on = $("reveal").checked;
   $("screen").classList.toggle("revealed", on);
-  const recent = on ? view.hidden.filter((hidden) => hidden.time <= state.time).slice(-4) : [];
+  const recent = on ? screens.hidden.filter((hidden) => hidden.time <= state.time).slice(-4) : [];
   $("hidden").hidden = !on;
   const lines = recent.map((hidden) => element("div", `${clock(hidden.time)}  ${hidden.text}`));
   $("hidden").replaceChildren(...(lines.length ? lines : [element("div", "Nothing hidden up to here.")]));

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use ratatui::buffer::Buffer;
@@ -14,10 +16,10 @@ pub(super) fn title(view: &View<'_>, area: Rect, cut: &str, buffer: &mut Buffer)
     let session = view.index.session.as_deref().unwrap_or("session without an id");
     let mut text = format!(" {session}  {}", view.index.record);
     if view.index.sessions > 1 {
-        text.push_str(&format!(", one of {} sessions (--session)", view.index.sessions));
+        let _ = write!(text, ", one of {} sessions (--session)", view.index.sessions);
     }
     if !view.screen.title().is_empty() {
-        text.push_str(&format!("  title: {}", view.screen.title()));
+        let _ = write!(text, "  title: {}", view.screen.title());
     }
     put(buffer, area, 0, &text, REVERSED);
     let state = match &view.index.progress {
@@ -68,9 +70,9 @@ fn times(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     if index.made_up {
         text.push_str("  the record has no times: these are made up");
     } else if let Some(moment) = moment {
-        text.push_str(&format!("  {}", time(moment.at)));
+        let _ = write!(text, "  {}", time(moment.at));
         if let Some((created, skew)) = sender_time(view) {
-            text.push_str(&format!("  agent {} skew {skew:+}ms", time_of_day(created)));
+            let _ = write!(text, "  agent {} skew {skew:+}ms", time_of_day(created));
         }
     }
     put(buffer, area, 0, &text, Style::default());

@@ -20,10 +20,9 @@ pub(super) fn draw(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     }
     if cursor.visible && cursor.row >= top {
         let at = (area.x + cursor.col.min(cols - 1).saturating_sub(left), area.y + cursor.row - top);
-        if at.0 < area.right() && at.1 < area.bottom() {
-            if let Some(target) = buffer.cell_mut(at) {
-                target.modifier.toggle(Modifier::REVERSED);
-            }
+        let is_inside = at.0 < area.right() && at.1 < area.bottom();
+        if let Some(target) = buffer.cell_mut(at).filter(|_| is_inside) {
+            target.modifier.toggle(Modifier::REVERSED);
         }
     }
     highlight(view, area, (top, left), buffer);
@@ -113,7 +112,7 @@ fn paint(view: &View<'_>, cell: Cell<'_>, target: &mut ratatui::buffer::Cell, is
     }
     // Half of a wide character has no room at the edge.
     if shown.is_empty() || (cell.wide && is_last) {
-        shown = " ".to_owned();
+        shown = String::from(" ");
     }
     target.set_symbol(&shown);
     target.set_style(style(view, &cell.style));

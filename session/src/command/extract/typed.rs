@@ -64,6 +64,8 @@ struct Entered {
     prompt: Option<(String, Spot)>,
     /// Nothing of it had appeared when it was entered, nor since.
     unseen: bool,
+    /// A program filled the screen.
+    in_program: bool,
 }
 
 /// What the keys say about a line on the screen.
@@ -84,6 +86,8 @@ enum Taken {
 enum Agreement {
     /// The same text, blanks aside.
     Same,
+    /// The keys tell how it begins.
+    Begun,
     /// The keys tell only that a line was entered.
     Open,
     /// Nearly the same text.
@@ -147,10 +151,30 @@ impl Extractor {
         let typed = line.text.trim();
         let seen = || self.alternate.is_some() || (!typed.is_empty() && self.standing_row().contains(typed));
         let unseen = prompt.is_some() || !seen();
+        if self.is_up_to_date(&line) {
+            self.pass(self.keys.pending.len());
+        }
         if self.keys.pending.len() >= MAX_PENDING {
             self.keys.pending.pop_front();
         }
-        self.keys.pending.push_back(Entered { line, prompt, unseen });
+        let in_program = self.alternate.is_some();
+        self.keys.pending.push_back(Entered { line, prompt, unseen, in_program });
+    }
+
+    /// Whether the row shows a prompt and what was just typed behind it: whatever was entered before is accounted for.
+    fn is_up_to_date(&self, line: &TypedLine) -> bool {
+        let sure = line.text.get(..line.sure).unwrap_or_default().trim();
+        let row = self.standing_row();
+        let typed = self.prompts.known_at_start(&row).and_then(|(end, _)| row.get(end..));
+        sure.len() > 1 && typed.is_some_and(|typed| typed.trim_start().starts_with(sure))
+    }
+
+    /// The first lines that wait went to programs.
+    fn pass(&mut self, count: usize) {
+        let passed: Vec<Entered> = self.keys.pending.drain(..count).collect();
+        for entered in passed.into_iter().filter(|entered| entered.unseen) {
+            self.hide(&entered.line);
+        }
     }
 
     /// The row on which the cursor stands.
@@ -207,7 +231,7 @@ impl Extractor {
         if std::mem::take(&mut self.keys.reads_input) {
             return self.hide(&line);
         }
-        self.begin_silent(Entered { line, prompt: None, unseen: true }, sink);
+        self.begin_silent(Entered { line, prompt: None, unseen: true, in_program: false }, sink);
     }
 
     /// Takes a line that was typed with echo off as a command, or as the rest of one.
@@ -290,27 +314,24 @@ impl Extractor {
         let keys = &mut self.keys;
         let blank = text.trim().is_empty();
         let is = |wanted: &[Agreement]| {
-            let fits = |entered: &Entered| wanted.contains(&agreement(&entered.line, text));
+            let fits = |entered: &Entered| {
+                let agreement = agreement(&entered.line, text);
+                wanted.contains(&agreement) && (!entered.in_program || agreement == Agreement::Same)
+            };
             keys.pending.iter().position(fits)
         };
-        let last = keys.pending.len().checked_sub(1).filter(|_| !blank);
-        let last_fits = last.filter(|last| {
-            keys.pending.get(*last).is_some_and(|entered| agreement(&entered.line, text) != Agreement::Different)
-        });
         let same = is(&[Agreement::Same]);
         let ahead = keys.echo_off && !keys.reads_input;
         let silent = keys.pending.iter().position(|entered| entered.is_silent(ahead) && (blank || entered.line.exact));
-        let near = last_fits.or_else(|| is(&[Agreement::Open, Agreement::Close]).filter(|_| !blank));
+        let near = is(&[Agreement::Begun, Agreement::Close]).or_else(|| is(&[Agreement::Open])).filter(|_| !blank);
         let silent = silent.filter(|silent| same.is_none() && near.is_none_or(|near| near >= *silent));
-        let Some(found) = silent.or(same).or(near).or(last.filter(|_| in_editor)) else {
+        let any = keys.pending.iter().rposition(|entered| !entered.in_program).filter(|_| in_editor && !blank);
+        let Some(found) = silent.or(same).or(near).or(any) else {
             return if keys.lost && !blank { Taken::Unknown } else { Taken::Nobody };
         };
-        let mut passed: Vec<Entered> = keys.pending.drain(..=found).collect();
-        let Some(entered) = passed.pop() else { return Taken::Nobody };
         keys.outstanding = None;
-        for passed in passed.into_iter().filter(|passed| passed.unseen) {
-            self.hide(&passed.line);
-        }
+        self.pass(found);
+        let Some(entered) = self.keys.pending.pop_front() else { return Taken::Nobody };
         if silent.is_some() {
             return Taken::Silent(entered);
         }
@@ -439,7 +460,7 @@ fn join(
 ) -> (Line, Found, String) {
     let mut line = Line { at: typed.at.or(line.at), ..line.clone() };
     let confidence = match agreement {
-        Agreement::Same | Agreement::Open => found.confidence,
+        Agreement::Same | Agreement::Begun | Agreement::Open => found.confidence,
         Agreement::Close => found.confidence.min(Confidence::Medium),
         Agreement::Different => Confidence::Low,
     };
@@ -474,8 +495,17 @@ fn agreement(line: &TypedLine, shown: &str) -> Agreement {
     if typed == shown {
         return Agreement::Same;
     }
+    if !line.exact {
+        let sure = line.text.get(..line.sure).unwrap_or_default();
+        let sure: String = sure.chars().filter(|c| !c.is_whitespace()).collect();
+        return match shown.starts_with(&sure) {
+            true if sure.is_empty() => Agreement::Open,
+            true => Agreement::Begun,
+            false => Agreement::Different,
+        };
+    }
     // Keys before the line were for a program that has ended since (`q` of a pager).
-    if !line.exact || (!shown.is_empty() && typed.ends_with(&shown)) {
+    if !shown.is_empty() && typed.ends_with(&shown) {
         return Agreement::Open;
     }
     let shared = common_prefix(typed.chars(), shown.chars()) + common_prefix(typed.chars().rev(), shown.chars().rev());

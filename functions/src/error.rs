@@ -1,0 +1,68 @@
+//! Why a record was not done, in words that stay the same: alarms and dead-letter queues go by them.
+
+use lambda_runtime::Diagnostic;
+use warden_aws::FetchError;
+
+use crate::ledger::table::TableError;
+use crate::outbox::OutboxError;
+use crate::source::SourceError;
+
+/// Why a record was not done. Holds no text of the record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The record is no event that this function reads.
+    #[error("{0}")]
+    Source(#[from] SourceError),
+    /// An object or log events could not be fetched.
+    #[error("the input cannot be fetched: {0}")]
+    Fetch(#[from] FetchError),
+    /// The ledger did not answer.
+    #[error("{0}")]
+    Ledger(#[from] TableError),
+    /// Alerts were not settled.
+    #[error("{0}")]
+    Outbox(#[from] OutboxError),
+    /// The function's time was nearly up: the record comes again.
+    #[error("no time was left")]
+    OutOfTime,
+    /// The event is for another function.
+    #[error("an event that this function does not take")]
+    Misdirected,
+}
+
+impl Failure {
+    /// The error type that Lambda, metrics and logs show: it never changes.
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::Source(SourceError::UnknownEnvelope) => "Warden.UnknownEvent",
+            Self::Source(SourceError::LimitReached { .. }) => "Warden.EventTooLarge",
+            Self::Source(_) => "Warden.MalformedEvent",
+            Self::Fetch(error) => match error {
+                FetchError::Missing => "Warden.InputMissing",
+                FetchError::Denied => "Warden.InputDenied",
+                FetchError::Changed => "Warden.InputChanged",
+                FetchError::Truncated { .. } => "Warden.InputTruncated",
+                FetchError::Throttled => "Warden.InputThrottled",
+                FetchError::Timeout => "Warden.InputTimeout",
+                FetchError::Unreadable { .. } => "Warden.InputUnreadable",
+                _ => "Warden.InputFailed",
+            },
+            Self::Ledger(error) | Self::Outbox(OutboxError::Table(error)) => match error {
+                TableError::Throttled => "Warden.LedgerThrottled",
+                TableError::Denied => "Warden.LedgerDenied",
+                TableError::Layout | TableError::TooLong { .. } => "Warden.LedgerLayout",
+                _ => "Warden.LedgerFailed",
+            },
+            Self::Outbox(OutboxError::Sink(_)) => "Warden.SinkFailed",
+            Self::OutOfTime => "Warden.OutOfTime",
+            Self::Misdirected => "Warden.Misdirected",
+        }
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        Self { error_type: failure.error_type().to_owned(), error_message: failure.to_string() }
+    }
+}

@@ -1,0 +1,6 @@
+//! The functions that watch what is going on, on twins in memory: `logs`, `reconcile`, `backfill`.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+mod logs;
+mod reconcile;
+mod support;
