@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use warden_tests::aws::Account;
 use warden_tests::ministack::Stack;
 use warden_tests::sessions::Operated;
@@ -183,6 +184,25 @@ fn a_decoy_hides_nothing() {
         let bodies = stack.account.take(&queue);
         let missing = collect(bodies.iter().map(|body| serde_json::from_str(body).unwrap()).collect());
         (missing == 0).then_some(())
+    });
+}
+
+/// A rule that the CI of a git repository has put into the rule bucket.
+#[test]
+fn a_rule_from_git_is_used() {
+    let Some(ministack) = ministack() else { return };
+    let stack = ministack.deploy("100000000010", &[]);
+    let queue = stack.alerts("alerts", None);
+    let rule = "title: Own\nid: 0f7a5a4e-0000-4000-8000-000000000001\nlevel: high\nlogsource: {product: aws, service: session-manager, category: command}\ndetection:\n  run:\n    CommandLine: own-tool --now\n  condition: run\n";
+    let digest: String = Sha256::digest(rule).iter().map(|byte| format!("{byte:02x}")).collect();
+    let bucket = stack.bucket("rules");
+    stack.account.put(&bucket, "rules/linux/own.yml", rule);
+    let manifest = json!({"version": 1, "files": [{"path": "linux/own.yml", "sha256": digest}]});
+    stack.account.put(&bucket, "rules/manifest.json", manifest.to_string());
+    let session = Operated::new("100000000010", 1, &["own-tool --now"]);
+    stack.account.put(&stack.bucket("transcripts"), &session.key(), session.transcript());
+    stack.account.take_until(&queue, "the alert", |alert| {
+        is_initial(alert, "own-tool --now") && alert["finding"]["rule"]["title"] == "Own"
     });
 }
 
