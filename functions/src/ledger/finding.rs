@@ -120,7 +120,6 @@ fn command(value: &Value) -> Option<Command> {
         hidden_input: Vec::new(),
         user: text(value, "user"),
         cwd: text(value, "cwd"),
-        hidden_input: Vec::new(),
         invocations: list(value, "invocations", |value| {
             let decoded = value.get("decoded").and_then(Value::as_bool).unwrap_or_default();
             Some(Invocation { argv: texts(value, "argv"), via: texts(value, "via"), decoded })
