@@ -1,7 +1,7 @@
 //! `warden record`: a session captured while it goes on.
 //!
 //! The command is run with a folder first on PATH in which `session-manager-plugin` is a link to this program. Called under
-//! that name ([`plugin`]) it starts the real plugin with a StreamUrl on the loopback, and stands between it and the
+//! that name ([`plugin`]) it starts the real plugin with a `StreamUrl` on the loopback, and stands between it and the
 //! service ([`relay`]).
 //!
 //!     warden record ── aws ssm start-session ── session-manager-plugin (warden) ── session-manager-plugin (AWS's)

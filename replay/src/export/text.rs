@@ -1,7 +1,8 @@
 //! `--to text`: the lines that a reader of the terminal saw, in order, scrollback included, wraps joined.
 //!
 //! A line is written when it leaves the screen (scrolled off, erased) or when the session ends. What full-screen programs
-//! drew is written as it stood when it left. Lines hold no escapes and no controls.
+//! drew is written as it stood when it left. Lines hold no escapes and no controls; text that the terminal
+//! concealed (SGR 8) is in them.
 
 use std::io::{self, Write};
 

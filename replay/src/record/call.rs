@@ -49,7 +49,7 @@ impl Call {
         })
     }
 
-    /// The same call of the real plugin, with another StreamUrl, handed over as it was handed over here.
+    /// The same call of the real plugin, with another `StreamUrl`, handed over as it was handed over here.
     ///
     /// # Errors
     /// When the response cannot be written anew.

@@ -41,7 +41,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Reads a StreamUrl.
+    /// Reads a `StreamUrl`.
     ///
     /// # Errors
     /// When it is no URL of a WebSocket. Its query may hold a signature, so it is not quoted.

@@ -5,7 +5,7 @@
 //!
 //!     session-manager-plugin RESPONSE|VARIABLE REGION StartSession PROFILE PARAMETERS ENDPOINT
 //!
-//! The real plugin is called with the same arguments and a StreamUrl on the loopback. Every other call (`--version`) is
+//! The real plugin is called with the same arguments and a `StreamUrl` on the loopback. Every other call (`--version`) is
 //! the real plugin's.
 
 use std::cell::{Cell, RefCell};
@@ -182,7 +182,7 @@ async fn tick(relay: &Relay, ticked: u32, sync: &mut Sync) {
         relay.stop.notify_one();
     }
     if sync.is_none() && ticked.is_multiple_of(TICKS_TO_SYNC) {
-        *sync = recorder.to_sync().map(|file| tokio::task::spawn_blocking(move || file.sync_data()));
+        *sync = recorder.unsynced().map(|file| tokio::task::spawn_blocking(move || file.sync_data()));
     }
 }
 

@@ -51,7 +51,7 @@ impl Proxy {
         };
         let mut out = format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n");
         if let Some(user) = &self.authorization {
-            out.push_str(&format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(user)));
+            out = out + "Proxy-Authorization: Basic " + &STANDARD.encode(user) + "\r\n";
         }
         out + "\r\n"
     }

@@ -154,7 +154,7 @@ impl Recorder {
     }
 
     /// The file, if something was written that may not be on the disk yet.
-    pub(super) fn to_sync(&mut self) -> Option<File> {
+    pub(super) fn unsynced(&mut self) -> Option<File> {
         std::mem::take(&mut self.is_dirty).then(|| self.file.try_clone().ok()).flatten()
     }
 
@@ -209,11 +209,11 @@ impl Recorder {
                 clear = echo.input(id, frame.sequence_number, at.as_millisecond(), &frame.payload);
             }
         } else if is_from(Direction::ServiceToClient, MessageType::OUTPUT_STREAM_DATA) {
-            match frame.payload_type {
-                PayloadType::OUTPUT => echo.output(frame.sequence_number, &frame.payload, &mut keep),
-                PayloadType::HANDSHAKE_REQUEST if !has_open_terminal(&frame.payload) => echo.turn_off(&mut keep),
-                _ => {}
+            if frame.payload_type == PayloadType::HANDSHAKE_REQUEST && !has_open_terminal(&frame.payload) {
+                echo.turn_off(&mut keep);
             }
+            let printed = if frame.payload_type == PayloadType::OUTPUT { &frame.payload[..] } else { &[] };
+            echo.output(frame.sequence_number, printed, &mut keep);
         }
         for (id, clear) in judged {
             self.judged(id, Some(clear));

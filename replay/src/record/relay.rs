@@ -47,7 +47,7 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// The StreamUrl for the plugin.
+    /// The `StreamUrl` for the plugin.
     pub(super) fn url(&self, port: u16) -> String {
         format!("ws://127.0.0.1:{port}/{}{}", self.secret, self.service.target)
     }

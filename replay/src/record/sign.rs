@@ -1,4 +1,4 @@
-//! The SigV4 signature of an upgrade, which newer plugins make (service `ssmmessages`). Theirs is for the relay's address,
+//! The `SigV4` signature of an upgrade, which newer plugins make (service `ssmmessages`). Theirs is for the relay's address,
 //! so the relay makes its own with the caller's credentials.
 //!
 //! Credentials come from where the AWS CLI has them: if the session was started with a profile, from
@@ -17,7 +17,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// How long the AWS CLI may take.
-const EXPORT_TIME: Duration = Duration::from_secs(60);
+const EXPORT_TIME: Duration = Duration::from_mins(1);
 
 /// The fields that sign a GET of this URL (`https://…`).
 ///

@@ -51,7 +51,7 @@ impl Upgrade {
         upgrade.field("upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")).then_some(upgrade)
     }
 
-    /// Whether the client signed the request with SigV4, in its header.
+    /// Whether the client signed the request with `SigV4`, in its header.
     pub(super) fn is_signed(&self) -> bool {
         self.field("authorization").is_some_and(|value| value.starts_with(b"AWS4-HMAC-SHA256"))
     }

@@ -140,6 +140,8 @@ impl Tap {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::decimal_bitwise_operands, reason = "lengths as RFC 6455 names them")]
+
     use super::*;
 
     /// A frame with this first byte.
