@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::fs;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use warden_protocol::seal::SessionKey;
 
+use super::own::sealed::{self, Identities};
 use crate::cli::Keys;
 
 /// Secrets given on the command line.
@@ -15,13 +17,15 @@ pub(crate) struct Secrets {
     key: Option<String>,
     /// Lines of an `SSLKEYLOGFILE`.
     pub(super) keylog: Vec<u8>,
+    /// Age identities.
+    pub(crate) identities: Arc<Identities>,
 }
 
 impl Secrets {
     /// Takes what the command line gives.
     ///
     /// # Errors
-    /// When the key is none, or the key log cannot be read.
+    /// When the key is none, or the key log or an identity cannot be read.
     pub(crate) fn of(keys: &Keys) -> anyhow::Result<Self> {
         if let Some(key) = &keys.key {
             SessionKey::from_hex(key).context("--key")?;
@@ -30,7 +34,11 @@ impl Secrets {
             Some(path) => fs::read(path).with_context(|| format!("--keylog {}", path.display()))?,
             None => Vec::new(),
         };
-        Ok(Self { key: keys.key.clone(), keylog })
+        let mut identities = Identities::new();
+        for path in &keys.identity {
+            identities.extend(sealed::identities(path).context("--identity")?);
+        }
+        Ok(Self { key: keys.key.clone(), keylog, identities: Arc::new(identities) })
     }
 
     /// The session's data key, if it was given.
@@ -45,6 +53,7 @@ impl fmt::Debug for Secrets {
         f.debug_struct("Secrets")
             .field("key", &self.key.is_some())
             .field("keylog_bytes", &self.keylog.len())
+            .field("identities", &self.identities.len())
             .finish_non_exhaustive()
     }
 }

@@ -26,13 +26,14 @@ use crate::{ruleset, tty};
 /// Bad usage, an input that cannot be read, a terminal or an output that cannot be written to.
 pub(crate) fn run(args: &Play, paint: Paint) -> anyhow::Result<Exit> {
     let wanted = wanted(args)?;
-    let input = Input::one(&args.path)?;
+    let secrets = Secrets::of(&args.keys)?;
+    let input = Input::one(&args.path, &secrets)?;
     if input.kind == Kind::ApiCall {
         bail!("{}: CloudTrail records hold no session that could be played", input.path);
     }
     let job = Job {
         input,
-        secrets: Secrets::of(&args.keys)?,
+        secrets,
         session: args.session,
         rules: ruleset::load(&args.rules)?,
         keyframe_bytes: KEYFRAME_BYTES,

@@ -169,20 +169,25 @@ impl<'t, 's> Page<'t, 's> {
         let script = format!("{SCREEN_SCRIPT}{VIEWER_SCRIPT}");
         let policy = policy(&script);
         let (title, view, screens) = (in_markup(&title), in_script(&view), STANDARD.encode(packed));
-        fill(out, &[
-            ("csp", &policy),
-            ("title", &title),
-            ("css", STYLE),
-            ("view", &view),
-            ("screens", &screens),
-            ("js", &script),
-        ])
+        fill(
+            out,
+            &[
+                ("csp", &policy),
+                ("title", &title),
+                ("css", STYLE),
+                ("view", &view),
+                ("screens", &screens),
+                ("js", &script),
+            ],
+        )
     }
 }
 
 /// The ATT&CK techniques among a rule's tags.
 fn techniques(tags: &[String]) -> String {
-    let ids = tags.iter().filter_map(|tag| tag.strip_prefix("attack.t").filter(|id| id.starts_with(|c: char| c.is_ascii_digit())));
+    let ids = tags
+        .iter()
+        .filter_map(|tag| tag.strip_prefix("attack.t").filter(|id| id.starts_with(|c: char| c.is_ascii_digit())));
     ids.map(|id| format!("T{id}")).collect::<Vec<_>>().join("  ")
 }
 
@@ -206,7 +211,9 @@ pub(super) fn in_words(mark: &Marked) -> (&'static str, String) {
         }
         Marked::Exit(code) => ("note", format!("ended with exit code {code}")),
         Marked::Note(text) => ("note", text.clone()),
-        Marked::Command(_) | Marked::Finding(_) | Marked::Resize { .. } | Marked::Hidden { .. } => ("note", String::new()),
+        Marked::Command(_) | Marked::Finding(_) | Marked::Resize { .. } | Marked::Hidden { .. } => {
+            ("note", String::new())
+        }
     }
 }
 
@@ -237,9 +244,8 @@ fn in_markup(text: &str) -> String {
 }
 
 fn policy(script: &str) -> String {
-    let hash = |text: &str| {
-        STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref())
-    };
+    let hash =
+        |text: &str| STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref());
     format!(
         "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
         hash(script),

@@ -108,7 +108,9 @@ fn it_plays_by_keyboard() {
 #[test]
 fn it_seeks_to_what_is_clicked() {
     let Some(mut page) = Page::open("") else { return };
-    page.browser.eval("[...document.querySelectorAll('#list button')].find((b) => b.textContent.includes('cat /etc/shadow')).click()");
+    page.browser.eval(
+        "[...document.querySelectorAll('#list button')].find((b) => b.textContent.includes('cat /etc/shadow')).click()",
+    );
     page.browser.until(&format!("{TIME} > 0"));
     let screen = page.screen();
     assert!(screen.ends_with("sh-5.2$ cat /etc/shadow"), "{screen}");
@@ -173,10 +175,13 @@ fn the_panel_is_searched_and_filtered() {
     let shown = "[...document.querySelectorAll('#list li')].filter((item) => !item.hidden).length";
     let all = page.browser.eval(shown).as_u64().unwrap();
     page.browser.key("/");
-    page.browser.eval("{ const box = document.activeElement; box.value = 'SHADOW'; box.dispatchEvent(new Event('input')); }");
+    page.browser
+        .eval("{ const box = document.activeElement; box.value = 'SHADOW'; box.dispatchEvent(new Event('input')); }");
     let found = page.browser.eval(shown).as_u64().unwrap();
     assert!(found >= 2 && found < all, "the command and its finding: {found} of {all}");
-    page.browser.eval("[...document.querySelectorAll('#chips button')].find((b) => b.textContent.startsWith('Commands')).click()");
+    page.browser.eval(
+        "[...document.querySelectorAll('#chips button')].find((b) => b.textContent.startsWith('Commands')).click()",
+    );
     assert_eq!(page.browser.eval(shown), json!(1));
     page.picture("search.png");
 }

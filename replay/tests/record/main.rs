@@ -255,6 +255,16 @@ fn a_shell_is_recorded_and_nothing_of_it_changed() {
     let closing = records.last().unwrap();
     assert_eq!((closing.kind, closing.json()["masked"].as_u64()), (4, Some(1)));
     assert!(said.contains(&last.to_string()), "{said}");
+    let (code, report) = verify(&run, &["s.warden"]);
+    assert_eq!((code, &report["chain"], &report["session"]), (0, &json!("ok"), &json!(SESSION)), "{report}");
+    assert_eq!((&report["bad_digests"], &report["undecodable"]), (&json!(0), &json!(0)), "{report}");
+    let mut altered = bytes;
+    let at = altered.windows(4).rposition(|window| window == b"uid=").unwrap();
+    altered[at] ^= 1;
+    fs::write(run.path("altered.warden"), altered).unwrap();
+    let (code, report) = verify(&run, &["altered.warden"]);
+    let broken = records.iter().rposition(|record| contains(&record.body, b"uid=")).unwrap();
+    assert_eq!((code, &report["chain"]), (1, &json!(format!("broken at {broken}"))), "{report}");
 }
 
 #[test]
@@ -463,6 +473,24 @@ fn an_encrypted_capture_is_an_age_file() {
     let (records, last, rest) = capture::read(&age::decrypt(&identity, &sealed).unwrap());
     assert_eq!((assert_holds(&records, &steps), rest), (1, 0));
     assert!(said.contains(&last.to_string()));
+    let secret = age::secrecy::ExposeSecret::expose_secret(&identity.to_string()).to_owned();
+    fs::write(run.path("key.txt"), secret).unwrap();
+    let name = format!("{SESSION}.warden.age");
+    let (code, report) = verify(&run, &[&name, "--identity", "key.txt"]);
+    assert_eq!((code, &report["chain"]), (0, &json!("ok")), "{report}");
+}
+
+/// What `warden verify` says of a capture: its exit code, its one report.
+fn verify(run: &Run, args: &[&str]) -> (i32, Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_warden"))
+        .args(["verify", "--format", "json"])
+        .args(args)
+        .current_dir(run.folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let report = serde_json::from_str(said.lines().next().unwrap_or_default());
+    (output.status.code().unwrap(), report.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr))))
 }
 
 /// Real traffic: shells, line editing, resizes, commands without a terminal, forwarded ports, KMS, resumed sessions.
