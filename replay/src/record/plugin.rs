@@ -108,7 +108,7 @@ async fn record(folder: &Path, settings: &Settings, call: &Call) -> anyhow::Resu
     let terminal = Terminal::save().await;
     let mut command = call.command(&settings.plugin, &url)?;
     let child = command.env_remove(FOLDER).env("PATH", path_without(folder)).spawn().context(PLUGIN)?;
-    let status = attend(child, &relay, &listener, signals).await?;
+    let status = attend(child, &relay, &listener, signals, &call.left_behind()).await?;
     if !status.success() {
         terminal.restore().await;
     }
@@ -128,6 +128,7 @@ async fn attend(
     relay: &Rc<Relay>,
     listener: &TcpListener,
     mut signals: Signals,
+    left_behind: &str,
 ) -> io::Result<ExitStatus> {
     let mut connections = JoinSet::new();
     let mut ticks = interval(TICK);
@@ -147,7 +148,10 @@ async fn attend(
                 ticked = ticked.wrapping_add(1);
                 tick(relay, ticked, &mut sync).await;
             }
-            () = relay.stop.notified() => break end(&mut child, &mut connections).await?,
+            () = relay.stop.notified() => {
+                complain(&format!("warden: {left_behind}"));
+                break end(&mut child, &mut connections).await?;
+            }
         }
     };
     // The plugin's last messages may still be on their way.

@@ -434,6 +434,7 @@ fn a_full_disk_ends_the_session_or_is_said_aloud() {
     limited(&mut run);
     let (code, said) = run.finish();
     assert!(code != 0 && said.contains("THE SESSION IS ENDED"), "{code} {said}");
+    assert!(said.contains(&format!("terminate-session --session-id {SESSION}")), "{said}");
     assert!(!run.path("done").exists());
     let (records, _, rest) = capture::read(&run.capture("s.warden"));
     assert_eq!((messages(&records).len(), rest), (held, 0));
@@ -518,8 +519,11 @@ fn recorded_sessions_pass_untouched() {
         let (code, said) = run.finish();
         assert_eq!(code, 0, "{name}: {said}");
         service.finish();
-        let (records, _, rest) = capture::read(&run.capture("s.warden"));
+        let stored = run.capture("s.warden");
+        let (records, _, rest) = capture::read(&stored);
         let masked = assert_holds(&records, &steps);
+        let sent: usize = steps.iter().map(|step| step.payload.len()).sum();
+        eprintln!("{name}: {} messages, {sent} bytes, {} in the capture", steps.len(), stored.len());
         assert_eq!((masked, rest), (0, 0), "{name}: everything typed was echoed or is no terminal's");
     }
 }
@@ -586,4 +590,19 @@ fn the_aws_cli_starts_the_session() {
 fn frames_of_this_test_are_frames() {
     let step = typed(3, "x");
     assert_eq!(decode(Bytes::from(step.payload)).unwrap().frame.sequence_number, 3);
+}
+
+/// Signals of the terminal reach the command as well; those for `warden` alone are handed on to it.
+#[test]
+fn signals_end_nothing_that_they_are_not_meant_for() {
+    for (signal, expected) in [("-INT", 4), ("-QUIT", 4), ("-TSTP", 4), ("-TERM", 143)] {
+        let mut run = Run::of(&[], &["sh", "-c", "touch begun; until [ -e go ]; do sleep 0.05; done; exit 4"]);
+        let mut child = run.command.stderr(Stdio::null()).spawn().unwrap();
+        wait_for(&run.path("begun"));
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        if signal != "-TERM" {
+            fs::write(run.path("go"), "").unwrap();
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(expected), "{signal}");
+    }
 }

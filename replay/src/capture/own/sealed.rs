@@ -105,7 +105,8 @@ impl<R: Read> Opened<R> {
         Ok(Self { plain, failure: None })
     }
 
-    /// What ended the file before its end: it was cut, or the chunk behind the last byte was altered.
+    /// What ended the file before its end, which its chain tells as well (there is no closing record): it was cut, or the chunk behind the last byte was altered.
+    #[cfg(test)]
     pub(crate) fn failure(&self) -> Option<&io::Error> {
         self.failure.as_ref()
     }
