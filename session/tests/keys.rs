@@ -297,6 +297,21 @@ fn disagreement_is_marked() {
     assert!(last.marks.contains(&Mark::Mismatch) && last.confidence < Confidence::High, "{last:?}");
 }
 
+/// A key may be told to enter a whole line (`bind '"x":"…\C-m"'`): no Enter was pressed, and the command ran.
+#[test]
+fn keys_that_enter_lines_hide_nothing() {
+    let commands = read(&[
+        O("\x1b[?2004hsh$ "),
+        K("id\r"),
+        O("id\r\n\x1b[?2004l\rok\r\n\x1b[?2004hsh$ "),
+        K("\x18"),
+        O("rm -rf /\r\n\x1b[?2004l\r\x1b[?2004hsh$ "),
+    ]);
+    let last = commands.last().unwrap();
+    assert_eq!((last.text.as_str(), last.confidence), ("rm -rf /", Confidence::Low));
+    assert!(last.marks.contains(&Mark::Mismatch));
+}
+
 #[test]
 fn lost_keystrokes_leave_the_screen() {
     let commands = read(&[O("sh$ "), K("id\r"), O("id\r\nsh$ "), G(Direction::Input), O("pwd\r\n/\r\nsh$ ")]);

@@ -71,7 +71,11 @@ async fn record(
     Ok(())
 }
 
-fn answer(carrier: Carrier, results: Vec<(String, Result<(), Failure>)>, event: &[u8]) -> Result<Value, Failure> {
+pub(super) fn answer(
+    carrier: Carrier,
+    results: Vec<(String, Result<(), Failure>)>,
+    event: &[u8],
+) -> Result<Value, Failure> {
     match carrier {
         Carrier::Whole => results.into_iter().try_for_each(|(_, result)| result).map(|()| Value::Null),
         Carrier::Sqs | Carrier::Kinesis => {

@@ -6,7 +6,7 @@
 //!
 //! The file holds, beside the viewer:
 //! - `view`, a JSON object: `title`, `facts`, `verify` (`state` whole, incomplete, bad or unproven; `rows`), `notices`, `start`
-//!   (epoch ms or null), `duration` (ms), `marks` (`time` ms, `kind`, `text`, `level`, `note`),
+//!   (epoch ms or null), `duration` (ms), `marks` (`time` ms, `change` number of screens up to it, `kind`, `text`, `level`, `note`),
 //!   `density` (bytes of output in equal parts of the duration), `styles`;
 //! - `screens`, base64 of raw deflate of JSON lines, which `screen.js` describes.
 //!
@@ -83,13 +83,11 @@ impl<'t, 's> Page<'t, 's> {
                 let prompt = command.prompt.as_deref().unwrap_or_default().trim();
                 let marks: Vec<&str> = command.marks.iter().map(|mark| mark.as_str()).collect();
                 let note = join([prompt, &marks.join(", ")], "  ·  ");
-                self.mark(ms, "command", &command.text, &note, None);
-                Ok(())
+                self.mark(ms, "command", &command.text, &note, None)
             }
             Telling::Redaction(cut) => {
                 let text = format!("{} characters removed from the output", cut.characters);
-                self.mark(ms, "note", &text, &format!("HMAC-SHA-256 {}", cut.digest), None);
-                Ok(())
+                self.mark(ms, "note", &text, &format!("HMAC-SHA-256 {}", cut.digest), None)
             }
             Telling::Mark(mark) => self.take_mark(ms, mark),
         }
@@ -99,24 +97,23 @@ impl<'t, 's> Page<'t, 's> {
         match mark {
             Marked::Resize { cols, rows } => {
                 self.film.resize(ms, (*cols).min(MAX_SIDE), (*rows).min(MAX_SIDE))?;
-                self.mark(ms, "resize", &format!("{cols} × {rows}"), "", None);
+                self.mark(ms, "resize", &format!("{cols} × {rows}"), "", None)
             }
             Marked::Finding(finding) => {
                 let text = finding.command.as_ref().map(|command| self.teller.text(&command.text)).unwrap_or_default();
                 let note = join([&text, &techniques(&finding.rule.tags)], "\n");
-                self.mark(ms, "finding", &finding.rule.title, &note, Some(&finding.rule.level));
+                self.mark(ms, "finding", &finding.rule.title, &note, Some(&finding.rule.level))
             }
             Marked::Hidden { bytes } => {
                 let text = format!("{bytes} bytes typed that the terminal did not echo");
-                self.mark(ms, "input", &text, "", None);
                 self.film.hide(ms, format!("hidden input: {bytes} bytes"));
+                self.mark(ms, "input", &text, "", None)
             }
             other => {
                 let (kind, text) = in_words(other);
-                self.mark(ms, kind, &text, "", None);
+                self.mark(ms, kind, &text, "", None)
             }
         }
-        Ok(())
     }
 
     fn count(&mut self, ms: u64, bytes: usize) {
@@ -126,12 +123,12 @@ impl<'t, 's> Page<'t, 's> {
         }
     }
 
-    fn mark(&mut self, ms: u64, kind: &str, text: &str, note: &str, level: Option<&str>) {
+    fn mark(&mut self, ms: u64, kind: &str, text: &str, note: &str, level: Option<&str>) -> io::Result<()> {
         if self.marks.len() >= MAX_ENTRIES {
             self.left_out += 1;
-            return;
+            return Ok(());
         }
-        let mut mark = json!({"time": ms, "kind": kind, "text": shown(text)});
+        let mut mark = json!({"time": ms, "change": self.film.mark()?, "kind": kind, "text": shown(text)});
         if !note.is_empty() {
             mark["note"] = json!(shown(note));
         }
@@ -139,6 +136,7 @@ impl<'t, 's> Page<'t, 's> {
             mark["level"] = json!(level);
         }
         self.marks.push(mark);
+        Ok(())
     }
 
     fn write(self, out: &mut dyn Write) -> io::Result<()> {
