@@ -101,9 +101,9 @@ pub(crate) struct Keys {
     /// TLS secrets of a packet capture (`SSLKEYLOGFILE`)
     #[arg(long, value_name = "FILE")]
     pub(crate) keylog: Option<PathBuf>,
-    /// Open captures that are encrypted with age with the identities in this file (repeatable)
+    /// age identities of an encrypted capture, as `age-keygen` writes them
     #[arg(long, value_name = "FILE")]
-    pub(crate) identity: Vec<PathBuf>,
+    pub(crate) identity: Option<PathBuf>,
 }
 
 /// `warden frames`.

@@ -13,7 +13,7 @@ use warden_session::timeline::Deviation;
 use warden_session::{Item, Kind, Reader};
 
 use crate::capture::Secrets;
-use crate::capture::own::sealed::{AGE_MAGIC, Opened};
+use crate::capture::own::sealed::{self, AGE_MAGIC, Opened};
 use crate::cli::Inputs;
 use crate::items;
 use crate::recording;
@@ -140,16 +140,20 @@ impl Place {
         }
     }
 
-    /// The bytes behind encryption with age.
-    fn plain(&self, opening: &Opening) -> io::Result<Box<dyn Read>> {
+    /// The bytes from the beginning, decrypted if the file is an age file.
+    fn read(&self, opening: &Opening) -> io::Result<Box<dyn Read>> {
         let mut file = self.open()?;
-        let mut head = Vec::new();
-        Read::by_ref(&mut file).take(AGE_MAGIC.len() as u64).read_to_end(&mut head)?;
-        if head == AGE_MAGIC {
-            file.rewind()?;
-            return Ok(Box::new(Opened::new(file, &opening.secrets.identities).map_err(io::Error::other)?));
+        let mut start = Vec::new();
+        Read::by_ref(&mut file).take(AGE_MAGIC.len() as u64).read_to_end(&mut start)?;
+        file.rewind()?;
+        if start != AGE_MAGIC {
+            return Ok(Box::new(file));
         }
-        Ok(Box::new(io::Cursor::new(head).chain(file)))
+        let Some(path) = &opening.secrets.identity else {
+            return Err(io::Error::other("encrypted with age: open it with --identity FILE"));
+        };
+        let identities = sealed::identities(path).map_err(io::Error::other)?;
+        Ok(Box::new(Opened::new(file, &identities).map_err(io::Error::other)?))
     }
 
     /// The kind of input, from what it begins with; a typescript with timing is a recording.
@@ -173,7 +177,7 @@ impl Place {
     fn head(&self, limit: usize, opening: &Opening) -> io::Result<(Vec<u8>, bool)> {
         let mut head = Vec::new();
         let mut ended = true;
-        inflate(self.plain(opening)?, &mut |bytes| {
+        inflate(self.read(opening)?, &mut |bytes| {
             head.extend_from_slice(bytes);
             ended = head.len() <= limit;
             ended
@@ -188,13 +192,22 @@ impl Input {
     ///
     /// # Errors
     /// When it cannot be read, or is of no kind.
-    pub(crate) fn one(path: &Path, secrets: &Secrets) -> anyhow::Result<Self> {
+    #[cfg(test)]
+    pub(crate) fn one(path: &Path) -> anyhow::Result<Self> {
+        Self::opened(path, &Secrets::default())
+    }
+
+    /// As [`Input::one`], of a capture that these secrets open.
+    ///
+    /// # Errors
+    /// As [`Input::one`], and when it is encrypted and cannot be decrypted.
+    pub(crate) fn opened(path: &Path, secrets: &Secrets) -> anyhow::Result<Self> {
         let place = if path == Path::new("-") { spool()? } else { Place::File(path.to_owned()) };
         let path = path.display().to_string();
-        let opening = Arc::new(Opening { secrets: secrets.clone(), timing: None });
+        let opening = Opening { secrets: secrets.clone(), timing: None };
         let kind = place.recognise(&opening).with_context(|| path.clone())?;
         let Some(kind) = kind else { anyhow::bail!("{path}: nothing that warden reads") };
-        Ok(Self { path, place, kind, opening })
+        Ok(Self { path, place, kind, opening: Arc::new(opening) })
     }
 
     /// Bytes of the file as it lies there; 0 if they cannot be told.
@@ -238,7 +251,7 @@ impl Input {
     /// # Errors
     /// What the file system says.
     pub(crate) fn bytes(&self, sink: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<Option<Deviation>> {
-        inflate(self.place.plain(&self.opening)?, sink)
+        inflate(self.place.read(&self.opening)?, sink)
     }
 
     /// Reads the input from its beginning.
@@ -257,7 +270,7 @@ impl Input {
     fn stored(&self, sink: &mut dyn FnMut(Item)) -> io::Result<()> {
         let mut reader = Reader::new(self.kind);
         let mut length = 0_u64;
-        let deviation = inflate(self.place.plain(&self.opening)?, &mut |bytes| {
+        let deviation = inflate(self.place.read(&self.opening)?, &mut |bytes| {
             length += bytes.len() as u64;
             reader.feed(bytes, sink);
             true
@@ -271,7 +284,7 @@ impl Input {
 }
 
 /// Decompresses a file piece by piece until the sink has had enough.
-fn inflate(mut file: Box<dyn Read>, sink: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<Option<Deviation>> {
+fn inflate(mut file: impl Read, sink: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<Option<Deviation>> {
     let mut inflate = Inflate::new(Limits::default());
     let mut buffer = vec![0; PIECE];
     loop {

@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::fs;
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use warden_protocol::seal::SessionKey;
 
-use super::own::sealed::{self, Identities};
 use crate::cli::Keys;
 
 /// Secrets given on the command line.
@@ -17,15 +16,15 @@ pub(crate) struct Secrets {
     key: Option<String>,
     /// Lines of an `SSLKEYLOGFILE`.
     pub(super) keylog: Vec<u8>,
-    /// Age identities.
-    pub(crate) identities: Arc<Identities>,
+    /// A file of age identities.
+    pub(crate) identity: Option<PathBuf>,
 }
 
 impl Secrets {
     /// Takes what the command line gives.
     ///
     /// # Errors
-    /// When the key is none, or the key log or an identity cannot be read.
+    /// When the key is none, or the key log cannot be read.
     pub(crate) fn of(keys: &Keys) -> anyhow::Result<Self> {
         if let Some(key) = &keys.key {
             SessionKey::from_hex(key).context("--key")?;
@@ -34,11 +33,7 @@ impl Secrets {
             Some(path) => fs::read(path).with_context(|| format!("--keylog {}", path.display()))?,
             None => Vec::new(),
         };
-        let mut identities = Identities::new();
-        for path in &keys.identity {
-            identities.extend(sealed::identities(path).context("--identity")?);
-        }
-        Ok(Self { key: keys.key.clone(), keylog, identities: Arc::new(identities) })
+        Ok(Self { key: keys.key.clone(), keylog, identity: keys.identity.clone() })
     }
 
     /// The session's data key, if it was given.
@@ -53,7 +48,7 @@ impl fmt::Debug for Secrets {
         f.debug_struct("Secrets")
             .field("key", &self.key.is_some())
             .field("keylog_bytes", &self.keylog.len())
-            .field("identities", &self.identities.len())
+            .field("identity", &self.identity)
             .finish_non_exhaustive()
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Export) -> anyhow::Result<Exit> {
 fn take_apart(args: &Export) -> anyhow::Result<Exit> {
     let Some(folder) = &args.output else { bail!("--to streams writes a folder: name it with -o DIR") };
     let secrets = Secrets::of(&args.keys)?;
-    let input = Input::one(&args.path, &secrets)?;
+    let input = Input::opened(&args.path, &secrets)?;
     let written = streams::write(&input, &secrets, folder, args.redact)?;
     for name in &written.files {
         complain(&folder.join(name).display().to_string());
@@ -48,21 +48,20 @@ fn take_apart(args: &Export) -> anyhow::Result<Exit> {
 
 fn packets(args: &Export) -> anyhow::Result<Exit> {
     let secrets = Secrets::of(&args.keys)?;
-    let input = Input::one(&args.path, &secrets)?;
+    let input = Input::opened(&args.path, &secrets)?;
     if args.redact {
         bail!("--to pcap holds what connections carried, whatever it is: it cannot be redacted");
     }
     let mut written = pcap::Written::default();
-    match &args.output {
-        Some(path) => to_file(path, &mut |out| {
+    if let Some(path) = &args.output {
+        to_file(path, &mut |out| {
             written = pcap::write(&input, &secrets, out)?;
             Ok(())
-        })?,
-        None => {
-            let mut out = BufWriter::new(io::stdout().lock());
-            written = pcap::write(&input, &secrets, &mut out)?;
-            out.flush()?;
-        }
+        })?;
+    } else {
+        let mut out = BufWriter::new(io::stdout().lock());
+        written = pcap::write(&input, &secrets, &mut out)?;
+        out.flush()?;
     }
     if written.connections == 0 {
         warn(&format!("{}: no connection was forwarded", args.path.display()));
@@ -75,7 +74,7 @@ fn packets(args: &Export) -> anyhow::Result<Exit> {
 
 fn tell(args: &Export) -> anyhow::Result<Exit> {
     let secrets = Secrets::of(&args.keys)?;
-    let source = Source::new(Input::one(&args.path, &secrets)?, secrets);
+    let source = Source::new(Input::opened(&args.path, &secrets)?, secrets);
     let rules = ruleset::load(&args.rules)?;
     let mut redactor = Redactor::new(policy(args)?)?;
     let survey = Survey::of(&source, &rules, &masker()?, &mut redactor)?;

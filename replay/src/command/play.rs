@@ -26,14 +26,13 @@ use crate::{ruleset, tty};
 /// Bad usage, an input that cannot be read, a terminal or an output that cannot be written to.
 pub(crate) fn run(args: &Play, paint: Paint) -> anyhow::Result<Exit> {
     let wanted = wanted(args)?;
-    let secrets = Secrets::of(&args.keys)?;
-    let input = Input::one(&args.path, &secrets)?;
+    let input = Input::opened(&args.path, &Secrets::of(&args.keys)?)?;
     if input.kind == Kind::ApiCall {
         bail!("{}: CloudTrail records hold no session that could be played", input.path);
     }
     let job = Job {
         input,
-        secrets,
+        secrets: Secrets::of(&args.keys)?,
         session: args.session,
         rules: ruleset::load(&args.rules)?,
         keyframe_bytes: KEYFRAME_BYTES,

@@ -31,13 +31,8 @@ fn index(path: &Path, key: Option<&str>) -> Shared {
     let Verb::Play(play) = Cli::parse_from(arguments).verb else { unreachable!() };
     let shared: Shared = Arc::new(RwLock::new(Index::default()));
     let secrets = Secrets::of(&play.keys).unwrap();
-    let job = Job {
-        input: Input::one(path, &secrets).unwrap(),
-        secrets,
-        session: 0,
-        rules: RuleSet::default(),
-        keyframe_bytes: 500,
-    };
+    let job =
+        Job { input: Input::one(path).unwrap(), secrets, session: 0, rules: RuleSet::default(), keyframe_bytes: 500 };
     read(&job, &shared).unwrap();
     shared
 }

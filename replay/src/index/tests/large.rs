@@ -78,7 +78,7 @@ fn a_hundred_megabytes() {
     println!("peak memory before: {}", peak_memory());
     let shared: Shared = Arc::new(RwLock::new(Index::default()));
     let job = Job {
-        input: Input::one(&path, &Secrets::default()).unwrap(),
+        input: Input::one(&path).unwrap(),
         secrets: Secrets::default(),
         session: 0,
         rules: library::load().set,
