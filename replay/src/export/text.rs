@@ -24,7 +24,9 @@ pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> 
     let mut outcome = Ok(());
     teller.tell(&mut |told| {
         match &told.what {
-            Telling::Output(bytes) => screen.feed(&teller.on_screen(bytes), &mut |event| line(event, &mut outcome, out)),
+            Telling::Output(bytes) => {
+                screen.feed(&teller.on_screen(bytes), &mut |event| line(event, &mut outcome, out))
+            }
             Telling::Mark(Marked::Resize { cols, rows }) => {
                 screen.resize(*rows, *cols, &mut |event| line(event, &mut outcome, out));
             }
@@ -35,7 +37,11 @@ pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> 
     screen.finish(&mut |event| line(event, &mut outcome, out));
     outcome?;
     for cut in &teller.cuts.all {
-        writeln!(out, "-- removed at byte {}: {} characters, HMAC-SHA-256 {}", cut.place.start, cut.characters, cut.digest)?;
+        writeln!(
+            out,
+            "-- removed at byte {}: {} characters, HMAC-SHA-256 {}",
+            cut.place.start, cut.characters, cut.digest
+        )?;
     }
     Ok(())
 }
