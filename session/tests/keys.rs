@@ -119,7 +119,8 @@ fn typed_and_shown_text_make_commands() {
 
 #[test]
 fn lines_typed_without_echo_are_commands_where_a_shell_waits() {
-    let rows: &[(&str, &[M], &[(&str, bool)])] = &[
+    type Row = (&'static str, &'static [M], &'static [(&'static str, bool)]);
+    let rows: &[Row] = &[
         (
             "no line editor",
             &[

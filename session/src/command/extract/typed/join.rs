@@ -51,7 +51,7 @@ impl Extractor {
             }
             Taken::Silent(entered) => {
                 let prompt = entered.prompt.map_or_else(|| prompt.to_owned(), |(prompt, _)| prompt);
-                self.begin_silent(entered.line, &prompt, sink);
+                self.begin_silent(&entered.line, &prompt, sink);
                 self.rows_since += u64::from(!text.trim().is_empty());
             }
             Taken::Nobody => {
