@@ -217,7 +217,9 @@ impl Builder {
         self.note_unechoed(length, offset);
         let (lines, hidden) = (&mut self.lines, &mut self.hidden);
         self.screen.feed(bytes, &mut |event| {
-            if let screen::Event::Note(note) = &event {
+            if let screen::Event::Note(note) = &event
+                && !is_keystroke(note)
+            {
                 let offset = offset + note.offset.start.saturating_sub(spool);
                 hidden.push(Hidden { pos, offset, word: note.kind.as_str(), text: note.text.clone() });
             }
@@ -287,13 +289,18 @@ fn keep_line(out: &mut Vec<u8>, event: screen::Event) {
         }
         screen::Event::Note(note) => {
             if matches!(note.kind, NoteKind::Erased | NoteKind::Overwritten | NoteKind::Title) {
-                // A single character is a keystroke taken back.
-                for text in note.text.lines().filter(|text| text.trim().chars().nth(1).is_some()) {
+                for text in note.text.lines().filter(|text| !text.trim().is_empty() && !is_keystroke(&note)) {
                     search::encode(out, &note.offset, true, text.trim());
                 }
             }
         }
     }
+}
+
+/// Whether a note is of one character that was taken back, as line editing does all the time.
+fn is_keystroke(note: &screen::Note) -> bool {
+    let taken_back = matches!(note.kind, NoteKind::Erased | NoteKind::Overwritten);
+    taken_back && note.text.trim().chars().nth(1).is_none()
 }
 
 impl Index {

@@ -68,6 +68,8 @@ struct Reading<'j> {
     /// Where the output ends that was read, in records that are no captures.
     place: u64,
     forwards: bool,
+    /// Whether a message stayed encrypted.
+    sealed: bool,
     /// Whether no terminal at the agent's end ends lines with a carriage return: the client's does.
     bare: bool,
 }
@@ -94,6 +96,7 @@ impl<'j> Reading<'j> {
             place: 0,
             forwards: false,
             bare: false,
+            sealed: false,
         })
     }
 
@@ -137,7 +140,10 @@ impl<'j> Reading<'j> {
         let step = Step { at, created, offset, n, act: Act::Output(b"") };
         match &moment.what {
             reconstruct::What::Channel(what) => self.channel(moment.side, what, step),
-            reconstruct::What::Damage { damage, .. } => self.mark(step, MarkKind::Anomaly, &damage.to_string()),
+            reconstruct::What::Damage { damage, .. } => {
+                let kind = if damage.is_incomplete() { MarkKind::Gap } else { MarkKind::Anomaly };
+                self.mark(step, kind, &damage.to_string())
+            }
         }
     }
 
@@ -212,13 +218,8 @@ impl<'j> Reading<'j> {
             What::Paused => "the service stops the sender".to_owned(),
             What::Resumed => "the service lets the sender go on".to_owned(),
             What::Flag(flag) => format!("{side}: flag {}", flag.name().unwrap_or("unknown")),
-            What::Sealed { bytes, .. } => {
-                let length = bytes.len();
-                return self.mark(
-                    step,
-                    MarkKind::Anomaly,
-                    &format!("{length} bytes of the {side} stay encrypted (--key)"),
-                );
+            What::Sealed { .. } if !std::mem::replace(&mut self.sealed, true) => {
+                return self.mark(step, MarkKind::Gap, "from here on messages stay encrypted (--key)");
             }
             _ => return Ok(()),
         };
