@@ -169,7 +169,7 @@ impl<'j> Reading<'j> {
             }
             What::Missing(missing) => {
                 let messages = missing.count();
-                self.mark(step, MarkKind::Gap, &format!("{messages} messages of the {side} are missing"))?;
+                self.mark(step, MarkKind::Gap, &lost(messages, side.as_str()))?;
                 let direction =
                     if side == Side::Client { timeline::Direction::Input } else { timeline::Direction::Output };
                 self.tell(step, step.offset..step.offset, timeline::What::Gap { direction, messages })
@@ -324,7 +324,7 @@ impl<'j> Reading<'j> {
                 self.builder.step(&Step { act: Act::Resize { rows: *rows, cols: *cols }, ..step })?;
             }
             timeline::What::Gap { messages, .. } => {
-                self.mark(step, MarkKind::Gap, &format!("{messages} messages are missing"))?;
+                self.mark(step, MarkKind::Gap, &lost(*messages, "record"))?;
             }
             timeline::What::Deviation(deviation) => self.mark(step, MarkKind::Anomaly, &deviation.to_string())?,
             timeline::What::Identity(_) | timeline::What::Program(_) => {}
@@ -408,6 +408,11 @@ fn window(input: &Input) -> io::Result<(u16, u16)> {
         output.len() < FIT_BYTES
     })?;
     Ok(screen::fit(&output))
+}
+
+fn lost(messages: u64, of: &str) -> String {
+    let word = if messages == 1 { "message" } else { "messages" };
+    format!("{messages} {word} of the {of} missing")
 }
 
 /// An anomaly in words.

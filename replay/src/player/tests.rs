@@ -230,7 +230,7 @@ fn the_true_wait_is_always_told() {
     press(&mut player, &look(&shared), "...");
     let (rows, _) = drawn(&player, &shared, (80, 24), true);
     assert!(rows[23].contains("idle 1m00s, cut to 2.0s"), "{}", rows[23]);
-    assert!(rows[23].contains("1 gaps"), "{}", rows[23]);
+    assert!(rows[23].contains("1 gap"), "{}", rows[23]);
 }
 
 #[test]
