@@ -49,6 +49,15 @@ pub(crate) enum Act<'a> {
     Mark(MarkKind, &'a str),
 }
 
+/// Where something ended that is to be marked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spot {
+    /// Behind this byte of the input.
+    Offset(u64),
+    /// At this time.
+    Time(Timestamp),
+}
+
 /// Takes steps and makes the index of them.
 #[derive(Debug)]
 pub(crate) struct Builder {
@@ -135,11 +144,14 @@ impl Builder {
     }
 
     /// Marks what ends at this byte of the input, which has been read: where its last character is shown, before the line
-    /// end, with which the answer may come.
-    pub(crate) fn mark_at(&mut self, end: u64, kind: MarkKind, number: u64, text: String) -> io::Result<()> {
+    /// end, with which the answer may come. What is not in the output is marked by its time.
+    pub(crate) fn mark_at(&mut self, place: Spot, kind: MarkKind, number: u64, text: String) -> io::Result<()> {
         self.hand_on()?;
         let mut index = self.index();
-        let pos = index.at_offset(index.last_character(end)?);
+        let pos = match place {
+            Spot::Offset(end) => index.at_offset(index.last_character(end)?),
+            Spot::Time(at) => index.at_time(at.as_microsecond()),
+        };
         index.insert(Mark { pos, kind, number, text });
         Ok(())
     }

@@ -13,7 +13,7 @@ use warden_session::timeline::{self, Event, Fidelity};
 use warden_session::transcript::TranscriptReader;
 use warden_session::{Item, Kind, Timeline};
 
-use super::build::{Act, Step};
+use super::build::{Act, Spot, Step};
 use super::{Builder, Frames, MarkKind, Shared};
 use crate::capture::{self, Found, Secrets};
 use crate::input::Input;
@@ -371,12 +371,15 @@ impl<'j> Reading<'j> {
             match item {
                 Item::Session(session) => self.builder.name(session.id.as_ref().map(ToString::to_string)),
                 Item::Command(session, command) => {
-                    let end = command.offset.end;
-                    self.builder.mark_at(end, MarkKind::Command, command.n, command.text.clone())?;
+                    let spot = match command.at {
+                        Some(at) if command.offset.is_empty() => Spot::Time(at),
+                        _ => Spot::Offset(command.offset.end),
+                    };
+                    self.builder.mark_at(spot, MarkKind::Command, command.n, command.text.clone())?;
                     for finding in self.detector.command_findings(&session, &self.source, &command) {
                         let number = self.builder.number("finding");
                         let text = format!("{}: {}", finding.rule.title, command.text);
-                        self.builder.mark_at(end, MarkKind::Finding(finding.level()), number, text)?;
+                        self.builder.mark_at(spot, MarkKind::Finding(finding.level()), number, text)?;
                     }
                 }
                 Item::ApiCall(_) | Item::Deviation(..) => {}
