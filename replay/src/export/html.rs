@@ -17,6 +17,7 @@ mod facts;
 mod film;
 mod grid;
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use base64::Engine as _;
@@ -81,7 +82,7 @@ impl<'t, 's> Page<'t, 's> {
             Telling::Input(_) => Ok(()),
             Telling::Command(command) => {
                 let prompt = command.prompt.as_deref().unwrap_or_default().trim();
-                let marks: Vec<&str> = command.marks.iter().map(|mark| mark.as_str()).collect();
+                let marks: Vec<&str> = command.marks.iter().map(warden_session::command::Mark::as_str).collect();
                 let note = join([prompt, &marks.join(", ")], "  ·  ");
                 self.mark(ms, "command", &command.text, &note, None)
             }
@@ -230,7 +231,7 @@ fn in_script(value: &Value) -> String {
     let mut out = String::new();
     for c in value.to_string().chars() {
         match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => drop(write!(out, "\\u{:04x}", u32::from(c))),
             _ => out.push(c),
         }
     }

@@ -83,7 +83,7 @@ impl Source {
             Kind::Transcript => self.stored(Reader::Transcript(Box::default()), sink),
             Kind::LogStream => self.stored(Reader::LogStream(Box::default()), sink),
             Kind::Recording => self.recording(sink),
-            other => Err(io::Error::new(
+            other @ Kind::ApiCall => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("{}: nothing of this kind ({other:?}) is exported", self.input.path),
             )),
@@ -221,8 +221,8 @@ fn tell(moment: &Moment, printed: &mut u64, sink: &mut Sink<'_>) -> io::Result<(
         }
         channel::What::Input(bytes) => pass(Happened::Timeline(What::Input(bytes))),
         channel::What::Resize(size) => {
-            let side = |cells: u32| u16::try_from(cells).unwrap_or(u16::MAX);
-            let (cols, rows) = (side(size.cols), side(size.rows));
+            let held = |cells: u32| u16::try_from(cells).unwrap_or(u16::MAX);
+            let (cols, rows) = (held(size.cols), held(size.rows));
             if cols == 0 || rows == 0 {
                 return Ok(());
             }
