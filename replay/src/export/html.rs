@@ -79,7 +79,7 @@ impl<'t, 's> Page<'t, 's> {
                 self.count(ms, bytes.len());
                 self.film.output(ms, &self.teller.on_screen(bytes))
             }
-            Telling::Input(_) => Ok(()),
+            Telling::Input(_) | Telling::Typed(_) => Ok(()),
             Telling::Command(command) => {
                 let prompt = command.prompt.as_deref().unwrap_or_default().trim();
                 let marks: Vec<&str> = command.marks.iter().map(warden_session::command::Mark::as_str).collect();
@@ -156,7 +156,7 @@ impl<'t, 's> Page<'t, 's> {
         let title = facts::title(survey);
         let view = json!({
             "title": title,
-            "facts": facts::facts(survey),
+            "facts": facts::facts(self.teller),
             "verify": facts::verify(self.teller),
             "notices": notices,
             "start": survey.dates().map(|(first, _)| first.as_millisecond()),

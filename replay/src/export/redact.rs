@@ -11,6 +11,9 @@
 //! can be guessed offline. Its key is random and kept nowhere, so that it says only which removed texts were equal, unless
 //! `--redact-key FILE` gives one: whoever holds that file and the original can prove what was removed.
 //!
+//! What was typed is searched in the same way; with `--redact` or `--redact-pattern` only its length stays, because keys
+//! that move about in a line could hide a secret there.
+//!
 //! Not found: a secret that was typed in parts with other text between them, erased before it was whole, or printed
 //! encoded (base64, a QR code).
 
@@ -75,6 +78,11 @@ impl Redactor {
         let bytes = policy.key.as_deref().unwrap_or(&random);
         let key = hmac::Key::new(hmac::HMAC_SHA256, bytes);
         Ok(Self { key, masker: Masker::new(bytes), policy, secrets: BTreeMap::new(), overflown: false })
+    }
+
+    /// Whether the user wants more to be removed than what was not echoed.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.policy.commands || !self.policy.patterns.is_empty()
     }
 
     /// Whether anything has to be looked for in output.

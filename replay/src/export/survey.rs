@@ -111,7 +111,7 @@ impl Survey {
             Ok(())
         })?;
         let Surveyor { mut survey, typed, steps, .. } = surveyor.finish();
-        survey.ending = ending;
+        survey.ending = Ending { chain: source.chain()?, ..ending };
         survey.session = survey.ending.identity().unwrap_or_default();
         // What a forwarded connection carries is neither shown nor typed.
         let (commands, typed) = if survey.has_no_terminal() {

@@ -29,6 +29,7 @@ pub(crate) fn session() -> String {
     }
     session.input(PayloadType::OUTPUT, "\r");
     session.output("\r\n\u{1b}[?2004hsh-5.2$ ");
+    session.command(SECRET, "sh: command not found\r\n");
     session.command("mysql -uroot -pS3cretPw shop", "access denied for S3cretPw\r\n");
     session.type_line("./print");
     for piece in ["\r\n\u{1b}[?2004l\rhunter2-", "S3c", "ret 1234-", "5678\r\n", "\u{1b}[?2004hsh-5.2$ "] {
