@@ -189,3 +189,97 @@ impl Reader {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/");
+    const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/captures/");
+
+    /// A generator without state to speak of: xorshift.
+    fn next(seed: &mut u64) -> usize {
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        usize::try_from(*seed >> 33).unwrap()
+    }
+
+    fn run(mut reader: Reader, bytes: &[u8], piece: usize) -> (usize, usize) {
+        let (mut messages, mut damage) = (0, 0);
+        let mut sink = |found| match found {
+            Found::Message { .. } => messages += 1,
+            Found::Damage { .. } => damage += 1,
+            Found::Socket { .. } => {}
+        };
+        bytes.chunks(piece).for_each(|piece| reader.feed(piece, &mut sink));
+        reader.finish(&mut sink);
+        (messages, damage)
+    }
+
+    fn readers() -> [fn() -> Reader; 5] {
+        [
+            || Reader::Frames(frames::FramesReader::default()),
+            || Reader::Har(Box::new(har::HarReader::messages(har::Urls::default()))),
+            || Reader::Packets(Box::new(PacketReader::pcap(tls::KeyLog::default()))),
+            || Reader::Packets(Box::new(PacketReader::pcapng(tls::KeyLog::default()))),
+            || Reader::Own(Box::default()),
+        ]
+    }
+
+    /// Captures that are damaged in every way, and noise: nothing panics, and what is damaged is not passed over in silence.
+    #[test]
+    fn readers_take_any_bytes() {
+        let mut samples: Vec<Vec<u8>> = vec![vec![0; 4096], (0..4096).map(|n| u8::try_from(n * 31 % 251).unwrap()).collect()];
+        for folder in [DATA, EXAMPLES] {
+            samples.extend(std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()));
+        }
+        let mut seed = 0x5eed;
+        for sample in &samples {
+            for reader in readers() {
+                for _ in 0..12 {
+                    let mut bytes = sample.clone();
+                    for _ in 0..=next(&mut seed) % 8 {
+                        let (at, to) = (next(&mut seed) % bytes.len(), next(&mut seed));
+                        match next(&mut seed) % 4 {
+                            0 => bytes[at] = u8::try_from(to & 255).unwrap(),
+                            1 => bytes[at] ^= 1 << (to % 8),
+                            2 => drop(bytes.drain(at..(at + to % 40).min(bytes.len()))),
+                            _ => drop(bytes.splice(at..at, std::iter::repeat_n(b'0', to % 40))),
+                        }
+                        if bytes.is_empty() {
+                            bytes.push(0);
+                        }
+                    }
+                    run(reader(), &bytes, 1 + next(&mut seed) % 3000);
+                }
+            }
+        }
+    }
+
+    /// How a capture is cut into pieces does not matter.
+    #[test]
+    fn pieces_do_not_matter() {
+        let pcap = std::fs::read(format!("{DATA}vlan-fragments.pcap")).unwrap();
+        for piece in [1, 7, 100, 1 << 20] {
+            let reader = Reader::Packets(Box::new(PacketReader::pcap(tls::KeyLog::default())));
+            assert_eq!(run(reader, &pcap, piece), (20, 0), "{piece}");
+        }
+    }
+
+    /// A damaged record header costs the packets around it, not the rest of the file.
+    #[test]
+    fn packets_behind_a_damaged_record_are_read() {
+        let pcap = std::fs::read(format!("{DATA}raw.pcap")).unwrap();
+        let mut damaged = pcap.clone();
+        // The length of the sixth packet, whatever it is.
+        let mut at = 24;
+        for _ in 0..5 {
+            at += 16 + u32::from_le_bytes(damaged[at + 8..at + 12].try_into().unwrap()) as usize;
+        }
+        damaged[at + 11] = 0xff;
+        let reader = || Reader::Packets(Box::new(PacketReader::pcap(tls::KeyLog::default())));
+        let (messages, damage) = run(reader(), &damaged, 4096);
+        assert!(messages >= 15 && damage >= 1, "{messages} {damage}");
+    }
+}

@@ -157,6 +157,8 @@ pub(crate) struct Index {
     pub(crate) record: &'static str,
     /// Whether the record has no times, and those of the moments are made up.
     pub(crate) made_up: bool,
+    /// Whether the record does not say when it began: times are since then.
+    pub(crate) undated: bool,
     /// Whether its messages carry digests.
     pub(crate) has_digests: bool,
 }

@@ -150,9 +150,10 @@ fn happened(message: &Message, side: Side, forwards: bool) -> Option<What<'_>> {
 
 /// The command that a session document names: `{"linux":{"commands":"…"},"windows":…,"macos":…}`. The platforms that the
 /// session does not run on have none.
-fn program(properties: &serde_json::Value) -> Option<String> {
+pub(crate) fn program(properties: &serde_json::Value) -> Option<String> {
     let commands = |platform: &str| properties.get(platform)?.get("commands")?.as_str();
-    let command = ["linux", "macos", "windows"].iter().find_map(|platform| commands(platform).filter(|c| !c.is_empty()));
+    let command =
+        ["linux", "macos", "windows"].iter().find_map(|platform| commands(platform).filter(|c| !c.is_empty()));
     command.map(ToOwned::to_owned)
 }
 

@@ -13,9 +13,8 @@ mod pipeline;
 mod player;
 mod progress;
 mod reconstruct;
-mod recording;
-#[allow(dead_code, unused_imports)]
 mod record;
+mod recording;
 mod report;
 mod ruleset;
 mod tty;
@@ -25,6 +24,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Some(code) = record::answer() {
+        return code;
+    }
     let cli = cli::Cli::parse();
     match command::run(&cli) {
         Ok(exit) => exit.into(),

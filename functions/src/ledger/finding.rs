@@ -116,6 +116,8 @@ fn command(value: &Value) -> Option<Command> {
         confidence: named(value.get("confidence")?, &confidences)?,
         offset: at(0)..at(1),
         marks: texts(value, "marks").iter().filter_map(|name| mark(name)).collect::<BTreeSet<_>>(),
+        // Only captures tell of it.
+        hidden_input: Vec::new(),
         user: text(value, "user"),
         cwd: text(value, "cwd"),
         invocations: list(value, "invocations", |value| {

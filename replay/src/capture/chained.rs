@@ -83,3 +83,66 @@ fn place(damage: &own::Damage) -> Option<u64> {
         D::NotClosed { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use jiff::Timestamp;
+    use warden_protocol::wire::Direction;
+
+    use super::*;
+
+    fn capture() -> Vec<u8> {
+        let at = Timestamp::UNIX_EPOCH;
+        let header = own::Header {
+            created: at,
+            tool: "warden".to_owned(),
+            session: Some("alice-1".to_owned()),
+            target: None,
+            region: None,
+            host: None,
+            document: None,
+            masked: Vec::new(),
+        };
+        let mut writer = own::Writer::begin(Vec::new(), *b"12345678", &header).unwrap();
+        for socket in [0, 0, 1] {
+            let bytes = Bytes::from_static(b"{}");
+            let direction = Direction::ClientToService;
+            writer.message(&own::Passed { socket, at, direction, opcode: 1, bytes }).unwrap();
+        }
+        writer.close(at).unwrap();
+        writer.into_out()
+    }
+
+    fn read(bytes: &[u8]) -> (Vec<Found>, own::Chain) {
+        let mut all = Vec::new();
+        let mut reader = ChainedReader::default();
+        reader.feed(bytes, &mut |found| all.push(found));
+        let chain = reader.finish(&mut |found| all.push(found));
+        (all, chain)
+    }
+
+    #[test]
+    fn sockets_are_named_and_damage_has_its_place() {
+        let whole = capture();
+        let (found, chain) = read(&whole);
+        let is_named = |found: &&Found| matches!(found, Found::Socket { named, .. } if named.session.as_deref() == Some("alice-1"));
+        let messages: Vec<(u32, u64)> = found
+            .iter()
+            .filter_map(|found| match found {
+                Found::Message { socket, offset, .. } => Some((*socket, *offset)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!((found.iter().filter(is_named).count(), messages.len(), chain.broken_at), (2, 3, None));
+        let mut altered = whole;
+        let (_, second) = messages[1];
+        altered[usize::try_from(second).unwrap() + 60] ^= 1;
+        let (found, chain) = read(&altered);
+        let damage = found.iter().find_map(|found| match found {
+            Found::Damage { offset, damage } => Some((*offset, damage.is_contradiction())),
+            _ => None,
+        });
+        assert_eq!((damage, chain.broken_at), (Some((second, true)), Some(2)));
+    }
+}

@@ -84,7 +84,7 @@ mod writer;
 pub(crate) use chain::{Chain, Damage, MAX_DAMAGES};
 pub(crate) use layout::{MAX_BODY, MAX_MESSAGE};
 pub(crate) use reader::Reader;
-pub(crate) use writer::Writer;
+pub(crate) use writer::{Writer, create};
 
 /// What every capture begins with.
 pub(crate) const MAGIC: [u8; 8] = *b"\x89WARDEN\n";

@@ -79,7 +79,7 @@ fn stream(index: &Index) -> anyhow::Result<Exit> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     index.each_line(&mut |line| {
         let time = match index.moment_of(line.first) {
-            Some(moment) if !index.made_up => {
+            Some(moment) if !index.made_up && !index.undated => {
                 let at = Timestamp::from_microsecond(moment.at).unwrap_or_default();
                 format!("{at:.3}  ")
             }

@@ -17,7 +17,9 @@ use super::build::{Act, Step};
 use super::{Builder, Frames, MarkKind, Shared};
 use crate::capture::{self, Found, Secrets};
 use crate::input::Input;
+use crate::items;
 use crate::reconstruct::{self, Moment, Sessions};
+use crate::recording;
 
 /// What is to be indexed.
 #[derive(Debug)]
@@ -44,7 +46,8 @@ pub(crate) fn read(job: &Job, shared: &Shared) -> io::Result<()> {
         Kind::Capture => reading.capture(job, shared)?,
         Kind::Transcript => reading.transcript(job, shared)?,
         Kind::LogStream => reading.log_stream(job, shared)?,
-        Kind::Recording | Kind::ApiCall => {
+        Kind::Recording => reading.recording(job, shared)?,
+        Kind::ApiCall => {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "holds no session that could be played"));
         }
     }
@@ -60,8 +63,10 @@ struct Reading<'j> {
     found: Vec<Item>,
     /// Time made up so far, for records that have none.
     made_up: SignedDuration,
-    /// Bytes of input and of output that the timeline was given.
+    /// Bytes of input that the timeline was given.
     typed: u64,
+    /// Where the output ends that was read, in records that are no captures.
+    place: u64,
     forwards: bool,
     /// Whether no terminal at the agent's end ends lines with a carriage return: the client's does.
     bare: bool,
@@ -86,6 +91,7 @@ impl<'j> Reading<'j> {
             found: Vec::new(),
             made_up: SignedDuration::ZERO,
             typed: 0,
+            place: 0,
             forwards: false,
             bare: false,
         })
@@ -186,7 +192,11 @@ impl<'j> Reading<'j> {
             What::Opened(_) => format!("{side} connected"),
             What::Reconnected(_) => format!("{side} connected again"),
             What::HandshakeRequest(request) => {
-                let wanted = request.session_type().map(|parsed| parsed.value.session_type);
+                let asked = request.session_type().map(|parsed| parsed.value);
+                if let Some(command) = asked.as_ref().and_then(|asked| items::program(&asked.properties)) {
+                    self.tell(step, step.offset..step.offset, timeline::What::Program(&command))?;
+                }
+                let wanted = asked.map(|asked| asked.session_type);
                 let kind = wanted.as_deref().map(SessionType::named);
                 self.forwards |= kind == Some(SessionType::Port);
                 self.bare |= kind == Some(SessionType::NonInteractiveCommands);
@@ -256,6 +266,26 @@ impl<'j> Reading<'j> {
         outcome
     }
 
+    fn recording(&mut self, job: &Job, shared: &Shared) -> io::Result<()> {
+        shared.write().unwrap_or_else(PoisonError::into_inner).record = "recording";
+        let mut dated = true;
+        recording::read(&job.input, &mut |recorded| {
+            let since = || Timestamp::UNIX_EPOCH.saturating_add(recorded.elapsed).unwrap_or(Timestamp::MAX);
+            dated &= recorded.at.is_some();
+            let at = recorded.at.unwrap_or_else(since);
+            let step = Step { at, created: None, offset: recorded.offset.start, n: 0, act: Act::Output(b"") };
+            match &recorded.what {
+                recording::What::Timeline(what) => {
+                    self.event(&Event { offset: recorded.offset.clone(), at: Some(at), what: what.clone() }, PIECE)
+                }
+                recording::What::Marker(text) => self.mark(step, MarkKind::Session, text),
+                recording::What::Exit(code) => self.mark(step, MarkKind::Session, &format!("exit code {code}")),
+            }
+        })?;
+        shared.write().unwrap_or_else(PoisonError::into_inner).undated = !dated;
+        Ok(())
+    }
+
     fn log_stream(&mut self, job: &Job, shared: &Shared) -> io::Result<()> {
         shared.write().unwrap_or_else(PoisonError::into_inner).record = "log stream";
         let mut reader = LogStreamReader::new();
@@ -275,13 +305,11 @@ impl<'j> Reading<'j> {
 
     /// Takes an event of a record that is no capture.
     fn event(&mut self, event: &Event<'_>, piece: usize) -> io::Result<()> {
-        let step = Step {
-            at: event.at.unwrap_or_else(|| self.clock()),
-            created: None,
-            offset: event.offset.start,
-            n: 0,
-            act: Act::Output(b""),
-        };
+        let is_output = matches!(event.what, timeline::What::Output(_) | timeline::What::Line(_));
+        let offset = if is_output { event.offset.start } else { self.place };
+        self.place = if is_output { event.offset.end } else { self.place };
+        let step =
+            Step { at: event.at.unwrap_or_else(|| self.clock()), created: None, offset, n: 0, act: Act::Output(b"") };
         match &event.what {
             timeline::What::Output(bytes) if event.at.is_some() => {
                 self.builder.step(&Step { act: Act::Output(bytes), ..step })?;

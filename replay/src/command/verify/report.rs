@@ -63,7 +63,7 @@ fn report(verified: &Verified, at: usize, session: &Session) -> Value {
         "damage": damage(session),
         "problems": verified.problems.iter().filter(|problem| problem.session == at).map(problem).collect::<Vec<_>>(),
         "unlisted_problems": verified.unlisted,
-        "exit": verified.exit_of(session) as u8,
+        "exit": verified.exit_of(session).code(),
     })
 }
 

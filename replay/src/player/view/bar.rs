@@ -69,7 +69,7 @@ fn times(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
     let moment = player.pos.checked_sub(1).and_then(|last| index.moments.get(last));
     if index.made_up {
         text.push_str("  the record has no times: these are made up");
-    } else if let Some(moment) = moment {
+    } else if let Some(moment) = moment.filter(|_| !index.undated) {
         let _ = write!(text, "  {}", time(moment.at));
         if let Some((created, skew)) = sender_time(view) {
             let _ = write!(text, "  agent {} skew {skew:+}ms", time_of_day(created));
