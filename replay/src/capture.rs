@@ -230,9 +230,11 @@ mod tests {
     /// Captures that are damaged in every way, and noise: nothing panics, and what is damaged is not passed over in silence.
     #[test]
     fn readers_take_any_bytes() {
-        let mut samples: Vec<Vec<u8>> = vec![vec![0; 4096], (0..4096).map(|n| u8::try_from(n * 31 % 251).unwrap()).collect()];
+        let mut samples: Vec<Vec<u8>> =
+            vec![vec![0; 4096], (0..4096).map(|n| u8::try_from(n * 31 % 251).unwrap()).collect()];
         for folder in [DATA, EXAMPLES] {
-            samples.extend(std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()));
+            samples
+                .extend(std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()));
         }
         let mut seed = 0x5eed;
         for sample in &samples {

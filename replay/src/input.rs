@@ -13,6 +13,7 @@ use warden_session::timeline::Deviation;
 use warden_session::{Item, Kind, Reader};
 
 use crate::capture::Secrets;
+use crate::capture::own::sealed::{self, AGE_MAGIC, Opened};
 use crate::cli::Inputs;
 use crate::items;
 use crate::recording;
@@ -139,16 +140,32 @@ impl Place {
         }
     }
 
+    /// The bytes from the beginning, decrypted if the file is an age file.
+    fn read(&self, opening: &Opening) -> io::Result<Box<dyn Read>> {
+        let mut file = self.open()?;
+        let mut start = Vec::new();
+        Read::by_ref(&mut file).take(AGE_MAGIC.len() as u64).read_to_end(&mut start)?;
+        file.rewind()?;
+        if start != AGE_MAGIC {
+            return Ok(Box::new(file));
+        }
+        let Some(path) = &opening.secrets.identity else {
+            return Err(io::Error::other("encrypted with age: open it with --identity FILE"));
+        };
+        let identities = sealed::identities(path).map_err(io::Error::other)?;
+        Ok(Box::new(Opened::new(file, &identities).map_err(io::Error::other)?))
+    }
+
     /// The kind of input, from what it begins with; a typescript with timing is a recording.
     fn recognise(&self, opening: &Opening) -> io::Result<Option<Kind>> {
-        let (head, ended) = self.head(HEAD_LIMIT)?;
+        let (head, ended) = self.head(HEAD_LIMIT, opening)?;
         let kind = kind::recognise(&head, ended);
         let timed = kind.is_none_or(|kind| kind == Kind::Transcript) && self.timing(opening).is_some();
         Ok(if timed { Some(Kind::Recording) } else { kind })
     }
 
     fn timing(&self, opening: &Opening) -> Option<PathBuf> {
-        let (head, _) = self.head(SCRIPT.len()).ok()?;
+        let (head, _) = self.head(SCRIPT.len(), opening).ok()?;
         if head != SCRIPT {
             return None;
         }
@@ -157,10 +174,10 @@ impl Place {
     }
 
     /// The first bytes, decompressed, and whether they are all.
-    fn head(&self, limit: usize) -> io::Result<(Vec<u8>, bool)> {
+    fn head(&self, limit: usize, opening: &Opening) -> io::Result<(Vec<u8>, bool)> {
         let mut head = Vec::new();
         let mut ended = true;
-        inflate(self.open()?, &mut |bytes| {
+        inflate(self.read(opening)?, &mut |bytes| {
             head.extend_from_slice(bytes);
             ended = head.len() <= limit;
             ended
@@ -175,12 +192,22 @@ impl Input {
     ///
     /// # Errors
     /// When it cannot be read, or is of no kind.
+    #[cfg(test)]
     pub(crate) fn one(path: &Path) -> anyhow::Result<Self> {
+        Self::opened(path, &Secrets::default())
+    }
+
+    /// As [`Input::one`], of a capture that these secrets open.
+    ///
+    /// # Errors
+    /// As [`Input::one`], and when it is encrypted and cannot be decrypted.
+    pub(crate) fn opened(path: &Path, secrets: &Secrets) -> anyhow::Result<Self> {
         let place = if path == Path::new("-") { spool()? } else { Place::File(path.to_owned()) };
         let path = path.display().to_string();
-        let kind = place.recognise(&Opening::default()).with_context(|| path.clone())?;
+        let opening = Opening { secrets: secrets.clone(), timing: None };
+        let kind = place.recognise(&opening).with_context(|| path.clone())?;
         let Some(kind) = kind else { anyhow::bail!("{path}: nothing that warden reads") };
-        Ok(Self { path, place, kind, opening: Arc::default() })
+        Ok(Self { path, place, kind, opening: Arc::new(opening) })
     }
 
     /// Bytes of the file as it lies there; 0 if they cannot be told.
@@ -193,7 +220,7 @@ impl Input {
     /// # Errors
     /// What the file system says.
     pub(crate) fn head(&self, limit: usize) -> io::Result<(Vec<u8>, bool)> {
-        self.place.head(limit)
+        self.place.head(limit, &self.opening)
     }
 
     /// SHA-256 of the input as it is stored, compression and all.
@@ -224,7 +251,7 @@ impl Input {
     /// # Errors
     /// What the file system says.
     pub(crate) fn bytes(&self, sink: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<Option<Deviation>> {
-        inflate(self.place.open()?, sink)
+        inflate(self.place.read(&self.opening)?, sink)
     }
 
     /// Reads the input from its beginning.
@@ -243,7 +270,7 @@ impl Input {
     fn stored(&self, sink: &mut dyn FnMut(Item)) -> io::Result<()> {
         let mut reader = Reader::new(self.kind);
         let mut length = 0_u64;
-        let deviation = inflate(self.place.open()?, &mut |bytes| {
+        let deviation = inflate(self.place.read(&self.opening)?, &mut |bytes| {
             length += bytes.len() as u64;
             reader.feed(bytes, sink);
             true
@@ -257,7 +284,7 @@ impl Input {
 }
 
 /// Decompresses a file piece by piece until the sink has had enough.
-fn inflate(mut file: File, sink: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<Option<Deviation>> {
+fn inflate(mut file: impl Read, sink: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<Option<Deviation>> {
     let mut inflate = Inflate::new(Limits::default());
     let mut buffer = vec![0; PIECE];
     loop {

@@ -1,6 +1,6 @@
 //! Captures as a user reads them: `frames`, `verify`, `export --to streams|pcap`.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -439,7 +439,7 @@ fn connections(pcap: &[u8]) -> Vec<((End, End), [Side; 2])> {
         assert!(!own.fin || payload.is_empty(), "bytes behind FIN");
         own.bytes.extend_from_slice(payload);
         own.fin |= flags & 1 != 0;
-        let taken = payload.len() as u32 + u32::from(flags & 3 != 0);
+        let taken = u32::try_from(payload.len()).unwrap() + u32::from(flags & 3 != 0);
         own.next = Some(sequence.wrapping_add(taken));
     }
     all
@@ -447,7 +447,8 @@ fn connections(pcap: &[u8]) -> Vec<((End, End), [Side; 2])> {
 
 fn sha256(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let bytes: [u8; 32] = digest.as_ref().try_into().unwrap();
+    warden_protocol::wire::Sha256(bytes).to_string()
 }
 
 #[test]

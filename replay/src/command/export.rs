@@ -40,7 +40,8 @@ pub(crate) fn run(args: &Export) -> anyhow::Result<Exit> {
 
 fn take_apart(args: &Export) -> anyhow::Result<Exit> {
     let Some(folder) = &args.output else { bail!("--to streams writes a folder: name it with -o DIR") };
-    let (input, secrets) = (Input::one(&args.path)?, Secrets::of(&args.keys)?);
+    let secrets = Secrets::of(&args.keys)?;
+    let input = Input::opened(&args.path, &secrets)?;
     let written = streams::write(&input, &secrets, folder, args.redact)?;
     for name in &written.files {
         complain(&folder.join(name).display().to_string());
@@ -49,7 +50,8 @@ fn take_apart(args: &Export) -> anyhow::Result<Exit> {
 }
 
 fn packets(args: &Export) -> anyhow::Result<Exit> {
-    let (input, secrets) = (Input::one(&args.path)?, Secrets::of(&args.keys)?);
+    let secrets = Secrets::of(&args.keys)?;
+    let input = Input::opened(&args.path, &secrets)?;
     if args.redact {
         bail!("--to pcap holds what connections carried, whatever it is: it cannot be redacted");
     }
@@ -68,7 +70,8 @@ fn packets(args: &Export) -> anyhow::Result<Exit> {
 }
 
 fn tell(args: &Export) -> anyhow::Result<Exit> {
-    let source = Source::new(Input::one(&args.path)?, Secrets::of(&args.keys)?);
+    let secrets = Secrets::of(&args.keys)?;
+    let source = Source::new(Input::opened(&args.path, &secrets)?, secrets);
     let rules = ruleset::load(&args.rules)?;
     let mut redactor = Redactor::new(policy(args)?)?;
     let survey = Survey::of(&source, &rules, &masker()?, &mut redactor)?;

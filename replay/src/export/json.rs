@@ -43,7 +43,9 @@ pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> 
         commands += u64::from(matches!(told.what, Telling::Command(_)));
         findings += u64::from(matches!(told.what, Telling::Mark(Marked::Finding(_))));
         let mut object = object(teller, told);
-        for (name, value) in [("at", json!(told.at.map(to_rfc3339))), ("ms", json!(told.ms)), ("place", json!(told.place))] {
+        for (name, value) in
+            [("at", json!(told.at.map(to_rfc3339))), ("ms", json!(told.ms)), ("place", json!(told.place))]
+        {
             object.entry(name).or_insert(value);
         }
         writeln!(out, "{}", Value::Object(object))

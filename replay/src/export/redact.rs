@@ -163,7 +163,9 @@ impl Finder<'_> {
         let mut found: Vec<Range<usize>> = Vec::new();
         if let Some(searcher) = &self.searcher {
             let matches = searcher.find_iter(text);
-            found.extend(matches.filter(|m| self.scopes.get(m.pattern().as_usize()).is_some_and(within)).map(|m| m.range()));
+            found.extend(
+                matches.filter(|m| self.scopes.get(m.pattern().as_usize()).is_some_and(within)).map(|m| m.range()),
+            );
         }
         for pattern in &self.redactor.policy.patterns {
             found.extend(pattern.find_iter(text).map(|m| m.range()).filter(|range| !range.is_empty()));

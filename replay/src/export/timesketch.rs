@@ -24,7 +24,8 @@ pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> 
     let survey = teller.survey;
     let start = start(survey);
     let line = |out: &mut dyn Write, at: Timestamp, what: Value| write_line(survey, at, what, out);
-    let name = survey.session.id.as_ref().map_or_else(|| "session without an id".to_owned(), |id| format!("session {id}"));
+    let name =
+        survey.session.id.as_ref().map_or_else(|| "session without an id".to_owned(), |id| format!("session {id}"));
     line(out, start, json!({"message": format!("{name} begins"), "timestamp_desc": "Session Start"}))?;
     let mut last = start;
     teller.tell(&mut |told| {

@@ -100,9 +100,9 @@ impl Connection {
         let Self { keylog, client, server, carrier, stream } = self;
         let (own, peer) = if from_client { (client, server) } else { (server, client) };
         let mut upper = Upper { keylog, carrier, stream };
-        own.segment(sequence, at, offset, segment.payload, &mut |delivery| upper.deliver(from_client, delivery, sink));
+        own.segment(sequence, at, offset, segment.payload, &mut |delivery| upper.deliver(from_client, &delivery, sink));
         if let Some(acknowledgment) = segment.acknowledgment {
-            peer.acknowledged(acknowledgment, &mut |delivery| upper.deliver(!from_client, delivery, sink));
+            peer.acknowledged(acknowledgment, &mut |delivery| upper.deliver(!from_client, &delivery, sink));
         }
     }
 
@@ -110,8 +110,8 @@ impl Connection {
     pub(super) fn finish(&mut self, sink: Sink<'_>) {
         let Self { keylog, client, server, carrier, stream } = self;
         let mut upper = Upper { keylog, carrier, stream };
-        client.finish(&mut |delivery| upper.deliver(true, delivery, sink));
-        server.finish(&mut |delivery| upper.deliver(false, delivery, sink));
+        client.finish(&mut |delivery| upper.deliver(true, &delivery, sink));
+        server.finish(&mut |delivery| upper.deliver(false, &delivery, sink));
     }
 }
 
@@ -123,8 +123,8 @@ struct Upper<'c> {
 }
 
 impl Upper<'_> {
-    fn deliver(&mut self, from_client: bool, delivery: Delivery<'_>, sink: Sink<'_>) {
-        match delivery {
+    fn deliver(&mut self, from_client: bool, delivery: &Delivery<'_>, sink: Sink<'_>) {
+        match *delivery {
             Delivery::Bytes { at, offset, bytes } => self.bytes(from_client, at, offset, bytes, sink),
             Delivery::Lost { offset, bytes } => {
                 match self.carrier {
@@ -320,8 +320,9 @@ fn is_agent_leg(from_client: bool, opcode: Opcode, bytes: &bytes::Bytes) -> bool
     let (input, output) = (MessageType::INPUT_STREAM_DATA, MessageType::OUTPUT_STREAM_DATA);
     let by_agent = frame.message_type == output || acknowledged == Some(input);
     let by_client = frame.message_type == input || acknowledged == Some(output);
-    match from_client {
-        true => by_agent || frame.message_type == MessageType::AGENT_SESSION_STATE,
-        false => by_client || frame.message_type == MessageType::INTERACTIVE_SHELL,
+    if from_client {
+        by_agent || frame.message_type == MessageType::AGENT_SESSION_STATE
+    } else {
+        by_client || frame.message_type == MessageType::INTERACTIVE_SHELL
     }
 }

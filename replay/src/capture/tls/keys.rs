@@ -178,7 +178,7 @@ fn expand_label(suite: Suite, secret: &[u8], label: &[u8], length: usize) -> Opt
     Some(out)
 }
 
-/// P_hash of TLS 1.2 (RFC 5246, 5).
+/// `P_hash` of TLS 1.2 (RFC 5246, 5).
 fn expand_12(suite: Suite, secret: &[u8], seed: &[u8], length: usize) -> Vec<u8> {
     let key = hmac::Key::new(suite.hmac, secret);
     let mut out = Vec::with_capacity(length + 48);
