@@ -9,7 +9,8 @@ use warden_rules::{RuleSet, library};
 
 use crate::audit::{Origin, Policy};
 use crate::clients::Clients;
-use crate::config::{Config, Place};
+use crate::config::{Config, Function, Place};
+use crate::handler::backfill::{Results, S3Results};
 use crate::history::{CloudWatch, History};
 use crate::ledger::Ledger;
 use crate::ledger::dynamo::Dynamo;
@@ -39,6 +40,8 @@ pub struct App {
     pub history: Box<dyn History>,
     /// Sessions that the service knows.
     pub sessions: Box<dyn Sessions>,
+    /// Where results of backfills are stored.
+    pub results: Box<dyn Results>,
     /// Where rules come from.
     pub rule_store: RuleStore,
     /// Masks secrets.
@@ -95,11 +98,12 @@ impl App {
     ) -> Self {
         let ledger = Ledger::new(table, &config.account, &config.region, config.retention);
         let folder = |place: &Place| Arc::new(S3Folder::new(clients.clone(), place.clone())) as Arc<dyn Folder>;
-        // A backfill has no table.
-        let keeps = (!config.table.is_empty()).then(|| ledger.clone());
+        // A backfill only reads: it leaves the care for the rules to the functions that watch.
+        let keeps = (config.function != Function::Backfill).then(|| ledger.clone());
         Self {
             history: Box::new(CloudWatch(clients.clone())),
             sessions: Box::new(Service::new(clients.clone(), &config.account, &config.region)),
+            results: Box::new(S3Results(clients.clone())),
             rule_store: RuleStore::new(config.rules.as_ref().map(folder), keeps),
             ledger,
             masker: Masker::new(&config.mask_key.0),

@@ -78,6 +78,8 @@ pub enum RulesError {
 /// The last good set, as the ledger keeps it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Good {
+    /// How many sets came before it: the same set may come again, and what it takes away is told again.
+    n: u64,
     etag: String,
     version: String,
     rules: BTreeMap<String, Strength>,
@@ -145,10 +147,10 @@ impl RuleStore {
 
     async fn keep(&self, fresh: &Fresh, before: Loaded<Good>, now: Timestamp) {
         let Some(ledger) = &self.ledger else { return };
-        if before.value.is_some_and(|good| good.etag == fresh.etag && good.version == fresh.rules.version()) {
+        if before.value.as_ref().is_some_and(|good| good.etag == fresh.etag && good.version == fresh.rules.version()) {
             return;
         }
-        let mut good = fresh.good();
+        let mut good = fresh.good(before.value.map_or(0, |good| good.n + 1));
         if good.files.as_ref().is_some_and(|files| files.len() > BODY_LIMIT / 2) {
             good.files = None;
         }
@@ -173,8 +175,9 @@ struct Fresh {
 }
 
 impl Fresh {
-    fn good(&self) -> Good {
+    fn good(&self, n: u64) -> Good {
         Good {
+            n,
             etag: self.etag.clone(),
             version: self.rules.version().to_owned(),
             rules: strengths(&self.rules),
@@ -223,7 +226,7 @@ fn weaker(before: &Good, fresh: &Fresh) -> Option<Observed> {
     if let Some(more) = found.len().checked_sub(NAMED_LIMIT).filter(|more| *more > 0) {
         draft.notes.push(format!("and {more} more"));
     }
-    Some(notice(draft, &format!("{} {}", before.version, fresh.rules.version())))
+    Some(notice(draft, &format!("{} {}", before.n, fresh.rules.version())))
 }
 
 fn refused(error: &RulesError, etag: Option<&str>, kept: bool) -> Observed {

@@ -7,15 +7,23 @@
 //! |---|---|---|
 //! | frames JSON Lines | [`frames`] | a line `{"t":epoch seconds,"dir":"c2s\|s2c\|a2s\|s2a","opcode":1\|2,"b64":"…"}` |
 //! | HAR of a browser | [`har`] | an element of `_webSocketMessages` |
+//! | pcap, pcapng | [`packet`] | a packet |
 
 mod damage;
 mod frames;
 mod har;
+mod http;
+mod packet;
 mod secrets;
+mod tls;
 mod url;
 mod walk;
+mod websocket;
 
 use std::io;
+
+#[allow(dead_code, unused_imports)] // Until `record` and `verify` use all of it.
+pub(crate) mod own;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -27,6 +35,7 @@ pub(crate) use damage::Damage;
 pub(crate) use secrets::Secrets;
 
 use crate::input::Input;
+use packet::PacketReader;
 
 /// One WebSocket message as a capture holds it, in capture order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,12 +166,11 @@ fn recognise(input: &Input) -> io::Result<CaptureFormat> {
 enum Reader {
     Frames(frames::FramesReader),
     Har(Box<har::HarReader>),
-    /// A format that is recognised but not read.
-    Unread,
+    Packets(Box<packet::PacketReader>),
 }
 
 impl Reader {
-    fn new(format: CaptureFormat, input: &Input, _secrets: &Secrets) -> io::Result<Self> {
+    fn new(format: CaptureFormat, input: &Input, secrets: &Secrets) -> io::Result<Self> {
         Ok(match format {
             CaptureFormat::Frames => Self::Frames(frames::FramesReader::default()),
             CaptureFormat::Har => {
@@ -173,7 +181,16 @@ impl Reader {
                 })?;
                 Self::Har(Box::new(har::HarReader::messages(reader.into_urls())))
             }
-            CaptureFormat::Pcap | CaptureFormat::PcapNg => Self::Unread,
+            CaptureFormat::Pcap => Self::Packets(Box::new(PacketReader::pcap(PacketReader::keylog(secrets)))),
+            CaptureFormat::PcapNg => {
+                let mut keylog = PacketReader::keylog(secrets);
+                let mut reader = PacketReader::pcapng(keylog.clone());
+                input.bytes(&mut |bytes| {
+                    reader.scan_secrets(bytes, &mut keylog);
+                    true
+                })?;
+                Self::Packets(Box::new(PacketReader::pcapng(keylog)))
+            }
         })
     }
 
@@ -181,7 +198,7 @@ impl Reader {
         match self {
             Self::Frames(reader) => reader.feed(bytes, sink),
             Self::Har(reader) => reader.feed(bytes, sink),
-            Self::Unread => {}
+            Self::Packets(reader) => reader.feed(bytes, sink),
         }
     }
 
@@ -189,7 +206,7 @@ impl Reader {
         match self {
             Self::Frames(reader) => reader.finish(sink),
             Self::Har(reader) => reader.finish(sink),
-            Self::Unread => sink(Found::Damage { offset: 0, damage: Damage::Unread }),
+            Self::Packets(reader) => reader.finish(sink),
         }
     }
 }

@@ -83,6 +83,11 @@ pub(crate) struct Inputs {
     /// What the named files are, whatever they look like
     #[arg(long, value_enum)]
     pub(crate) kind: Option<KindName>,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
+    /// Timing file of a typescript; without it the one beside it is looked for
+    #[arg(long, value_name = "FILE")]
+    pub(crate) timing: Option<PathBuf>,
 }
 
 /// What opens a capture.
@@ -133,9 +138,19 @@ pub(crate) struct Export {
     /// Where to write it: a file, or a folder for streams; without it standard output
     #[arg(short, long, value_name = "FILE|DIR")]
     pub(crate) output: Option<PathBuf>,
-    /// Leave out typed secrets and what `--redact-pattern` matches; digests of it stay
+    /// Leave out secrets inside commands, wherever they are shown; digests of them stay. Input that was not echoed is left
+    /// out in any case
     #[arg(long)]
     pub(crate) redact: bool,
+    /// Leave out what this regular expression matches in a line of the screen (repeatable)
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) redact_pattern: Vec<regex::Regex>,
+    /// Key of the digests of what is left out: any file of 16 bytes or more; without it a random key, which is kept nowhere
+    #[arg(long, value_name = "FILE")]
+    pub(crate) redact_key: Option<PathBuf>,
+    /// Rules to run instead of the shipped library: a file or a folder (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Vec<PathBuf>,
     /// asciicast: write version 2
     #[arg(long)]
     pub(crate) v2: bool,
@@ -146,8 +161,29 @@ pub(crate) struct Export {
 /// `warden play`.
 #[derive(Debug, Args)]
 pub(crate) struct Play {
-    /// A capture, a recording or a transcript
+    /// A capture, a recording, a transcript or a log stream; `-` is standard input
     pub(crate) path: PathBuf,
+    /// Open at a place: seconds or MINUTES:SECONDS since the start, a time of day (UTC), RFC 3339, or @BYTE of the output
+    #[arg(long, value_name = "TIME|@OFFSET", group = "place")]
+    pub(crate) at: Option<String>,
+    /// Open at a command, by the number that `warden commands` gives it
+    #[arg(long, value_name = "N", group = "place")]
+    pub(crate) command: Option<u64>,
+    /// Open at a finding, counted from 1
+    #[arg(long, value_name = "N", group = "place")]
+    pub(crate) finding: Option<u64>,
+    /// How fast to play: 0.25 to 64
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub(crate) speed: f64,
+    /// Print the lines that were shown, each with its time, instead of playing them
+    #[arg(long)]
+    pub(crate) no_tui: bool,
+    /// Which session of a capture that holds several, from 0
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) session: usize,
+    /// Rules to find things with instead of the shipped library: a file or a folder (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) keys: Keys,
 }

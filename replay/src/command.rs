@@ -24,7 +24,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Verb::Commands(args) => commands::run(args, paint),
         Verb::Frames(args) => frames::run(args, paint),
         Verb::Verify(args) => verify::run(args, paint),
-        Verb::Export(args) => export::run(args, paint),
+        Verb::Export(args) => export::run(args),
         Verb::Play(args) => play::run(args, paint),
         Verb::Record(args) => record::run(args),
         Verb::Rules(verb) => rules::run(verb, paint),

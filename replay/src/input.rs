@@ -3,14 +3,19 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use aws_lc_rs::digest::{Context, SHA256};
 use warden_session::inflate::{Inflate, Limits};
 use warden_session::kind::{self, HEAD_LIMIT};
 use warden_session::timeline::Deviation;
 use warden_session::{Item, Kind, Reader};
 
+use crate::capture::Secrets;
 use crate::cli::Inputs;
+use crate::items;
+use crate::recording;
 use crate::report::{complain, warn};
 
 /// One file to read.
@@ -21,6 +26,17 @@ pub(crate) struct Input {
     place: Place,
     /// What it was recognised as.
     pub(crate) kind: Kind,
+    /// What opens it.
+    opening: Arc<Opening>,
+}
+
+/// What the command line gives to open captures and recordings.
+#[derive(Debug, Default)]
+pub(crate) struct Opening {
+    /// Keys of captures.
+    pub(crate) secrets: Secrets,
+    /// The timing file of a typescript.
+    pub(crate) timing: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -37,13 +53,15 @@ pub(crate) struct Found {
     pub(crate) inputs: Vec<Input>,
     /// Named paths that cannot be read, or are no kind of input.
     pub(crate) unreadable: usize,
+    opening: Arc<Opening>,
 }
 
 /// Finds the inputs of a command line: files as named, folders walked in the order of their names. What cannot be read is
 /// said on stderr; of unrecognised files in folders only their number.
 pub(crate) fn find(inputs: &Inputs) -> anyhow::Result<Found> {
     let forced = inputs.kind.map(Kind::from);
-    let mut found = Found::default();
+    let opening = Opening { secrets: Secrets::of(&inputs.keys)?, timing: inputs.timing.clone() };
+    let mut found = Found { opening: Arc::new(opening), ..Found::default() };
     let mut passed = 0_usize;
     for path in &inputs.paths {
         if path == Path::new("-") {
@@ -56,7 +74,7 @@ pub(crate) fn find(inputs: &Inputs) -> anyhow::Result<Found> {
     }
     if passed > 0 {
         warn(&format!(
-            "{passed} files in folders are neither transcripts, log streams nor CloudTrail records: passed over"
+            "{passed} files in folders are no transcripts, log streams, CloudTrail records, captures or recordings: passed over"
         ));
     }
     Ok(found)
@@ -64,14 +82,15 @@ pub(crate) fn find(inputs: &Inputs) -> anyhow::Result<Found> {
 
 impl Found {
     fn add(&mut self, place: Place, path: String, forced: Option<Kind>) {
-        let kind = match place.recognise() {
+        let kind = match place.recognise(&self.opening) {
             Ok(kind) => forced.or(kind),
             Err(error) => return self.refuse(&format!("{path}: {error}")),
         };
         match kind {
-            Some(kind) => self.inputs.push(Input { path, place, kind }),
+            Some(kind) => self.push(path, place, kind),
             None => self.refuse(&format!(
-                "{path}: neither a transcript, a log stream nor CloudTrail records; if it is one, say which with --kind"
+                "{path}: neither a transcript, a log stream, CloudTrail records, a capture nor a recording; if it is one, say \
+                 which with --kind"
             )),
         }
     }
@@ -83,9 +102,9 @@ impl Found {
             match entry {
                 Ok(entry) if entry.file_type().is_file() => {
                     let (place, path) = (Place::File(entry.path().to_owned()), entry.path().display().to_string());
-                    match place.recognise() {
+                    match place.recognise(&self.opening) {
                         Ok(kind) => match kind.and(forced).or(kind) {
-                            Some(kind) => self.inputs.push(Input { path, place, kind }),
+                            Some(kind) => self.push(path, place, kind),
                             None => passed += 1,
                         },
                         Err(error) => self.refuse(&format!("{path}: {error}")),
@@ -96,6 +115,10 @@ impl Found {
             }
         }
         passed
+    }
+
+    fn push(&mut self, path: String, place: Place, kind: Kind) {
+        self.inputs.push(Input { path, place, kind, opening: self.opening.clone() });
     }
 
     fn refuse(&mut self, why: &str) {
@@ -116,10 +139,21 @@ impl Place {
         }
     }
 
-    /// The kind of input, from what it begins with.
-    fn recognise(&self) -> io::Result<Option<Kind>> {
+    /// The kind of input, from what it begins with; a typescript with timing is a recording.
+    fn recognise(&self, opening: &Opening) -> io::Result<Option<Kind>> {
         let (head, ended) = self.head(HEAD_LIMIT)?;
-        Ok(kind::recognise(&head, ended))
+        let kind = kind::recognise(&head, ended);
+        let timed = kind.is_none_or(|kind| kind == Kind::Transcript) && self.timing(opening).is_some();
+        Ok(if timed { Some(Kind::Recording) } else { kind })
+    }
+
+    fn timing(&self, opening: &Opening) -> Option<PathBuf> {
+        let (head, _) = self.head(SCRIPT.len()).ok()?;
+        if head != SCRIPT {
+            return None;
+        }
+        let Self::File(path) = self else { return opening.timing.clone() };
+        opening.timing.clone().or_else(|| recording::beside(path))
     }
 
     /// The first bytes, decompressed, and whether they are all.
@@ -144,9 +178,14 @@ impl Input {
     pub(crate) fn one(path: &Path) -> anyhow::Result<Self> {
         let place = if path == Path::new("-") { spool()? } else { Place::File(path.to_owned()) };
         let path = path.display().to_string();
-        let kind = place.recognise().with_context(|| path.clone())?;
+        let kind = place.recognise(&Opening::default()).with_context(|| path.clone())?;
         let Some(kind) = kind else { anyhow::bail!("{path}: nothing that warden reads") };
-        Ok(Self { path, place, kind })
+        Ok(Self { path, place, kind, opening: Arc::default() })
+    }
+
+    /// Bytes of the file as it lies there; 0 if they cannot be told.
+    pub(crate) fn size(&self) -> u64 {
+        self.place.open().and_then(|file| file.metadata()).map_or(0, |metadata| metadata.len())
     }
 
     /// The first bytes, decompressed, and whether they are all.
@@ -155,6 +194,28 @@ impl Input {
     /// What the file system says.
     pub(crate) fn head(&self, limit: usize) -> io::Result<(Vec<u8>, bool)> {
         self.place.head(limit)
+    }
+
+    /// SHA-256 of the input as it is stored, compression and all.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn sha256(&self) -> io::Result<[u8; 32]> {
+        let (mut file, mut digest, mut buffer) = (self.place.open()?, Context::new(&SHA256), vec![0; PIECE]);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                read => digest.update(buffer.get(..read).unwrap_or_default()),
+            }
+        }
+        let mut sha256 = [0; 32];
+        sha256.iter_mut().zip(digest.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Ok(sha256)
+    }
+
+    /// The timing file of a typescript: the one that was named, else the one beside it. `None` for all else.
+    pub(crate) fn timing(&self) -> Option<PathBuf> {
+        self.place.timing(&self.opening)
     }
 
     /// Hands out the bytes from the beginning, decompressed, until the sink has had enough; what is wrong with the
@@ -171,6 +232,15 @@ impl Input {
     /// # Errors
     /// What the file system says.
     pub(crate) fn read(&self, sink: &mut dyn FnMut(Item)) -> io::Result<()> {
+        match self.kind {
+            Kind::Capture => items::of_capture(self, &self.opening.secrets, sink),
+            Kind::Recording => items::of_recording(self, sink),
+            Kind::Transcript | Kind::LogStream | Kind::ApiCall => self.stored(sink),
+        }
+    }
+
+    /// Reads a record that AWS stored.
+    fn stored(&self, sink: &mut dyn FnMut(Item)) -> io::Result<()> {
         let mut reader = Reader::new(self.kind);
         let mut length = 0_u64;
         let deviation = inflate(self.place.open()?, &mut |bytes| {
@@ -204,6 +274,8 @@ fn inflate(mut file: File, sink: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<Op
     }
 }
 
+/// How a typescript begins.
+const SCRIPT: &[u8] = b"Script started on ";
 /// Bytes read at a time.
 const PIECE: usize = 128 * 1024;
 

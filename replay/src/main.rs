@@ -4,13 +4,21 @@ mod capture;
 mod cli;
 mod command;
 mod exit;
+mod index;
+mod export;
 mod input;
+mod items;
 mod paint;
 mod pipeline;
+mod player;
 mod progress;
 mod reconstruct;
+mod recording;
+#[allow(dead_code, unused_imports)]
+mod record;
 mod report;
 mod ruleset;
+mod tty;
 
 use std::process::ExitCode;
 

@@ -24,6 +24,11 @@ impl Paint {
         Self { on }
     }
 
+    /// Whether colours are wanted.
+    pub(crate) fn is_on(self) -> bool {
+        self.on
+    }
+
     /// What names things.
     pub(crate) fn bold(self, text: &str) -> String {
         self.with("1", text)

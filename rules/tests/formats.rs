@@ -38,6 +38,7 @@ fn finding() -> Finding {
             confidence: Confidence::High,
             offset: 10..26,
             marks: BTreeSet::from([Mark::Edited]),
+            hidden_input: Vec::new(),
             user: Some("root".to_owned()),
             cwd: None,
             invocations: parse(text, Dialect::Posix).invocations,

@@ -6,6 +6,7 @@ pub(crate) mod extract;
 pub(crate) mod history;
 pub(crate) mod prompt;
 pub(crate) mod row;
+pub(crate) mod typed;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -24,7 +25,8 @@ pub struct Command {
     pub n: u64,
     /// The exact line that the shell accepted; continuation and here-document lines are joined by `\n`.
     pub text: String,
-    /// Time of the record that holds it: an upper bound, `None` for transcripts.
+    /// When Enter was pressed, of its first line, where keystrokes are known; otherwise the time of the record that holds it,
+    /// an upper bound. `None` for transcripts.
     #[serde(serialize_with = "timestamp::serialize")]
     pub at: Option<Timestamp>,
     /// The prompt it was typed at, as shown, without escapes.
@@ -38,6 +40,8 @@ pub struct Command {
     pub offset: Range<u64>,
     /// What is remarkable about it.
     pub marks: BTreeSet<Mark>,
+    /// Lines that were typed without echo while it ran, such as passwords: their lengths, never their text.
+    pub hidden_input: Vec<HiddenInput>,
     /// Effective operating-system user, if the prompt shows one.
     pub user: Option<String>,
     /// Working directory, if the prompt or a title shows one.
@@ -59,11 +63,22 @@ impl Command {
             confidence: Confidence::High,
             offset: 0..0,
             marks: parsed.marks,
+            hidden_input: Vec::new(),
             user: None,
             cwd: None,
             invocations: parsed.invocations,
         }
     }
+}
+
+/// A line that was typed and shown nowhere, and that no shell took as a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct HiddenInput {
+    /// When it was entered.
+    #[serde(serialize_with = "timestamp::serialize")]
+    pub at: Option<Timestamp>,
+    /// Its length in bytes, Enter left out.
+    pub length: u64,
 }
 
 /// How a command is known.
@@ -76,7 +91,8 @@ pub enum Origin {
     Keys,
     /// Marks that a shell integration printed (OSC 133/633): a claim by the host.
     Marker,
-    /// A parameter of an API call: the command is in no transcript.
+    /// A parameter of an API call: the command is in no transcript. So is the command of a session document that a capture's
+    /// handshake repeats.
     Api,
 }
 
@@ -115,6 +131,10 @@ pub enum Mark {
     UnknownControl,
     /// The line was longer than the named limit and is cut.
     Cut,
+    /// Typed with echo off at a shell's prompt: the screen never showed it, the keys alone tell it.
+    NoEcho,
+    /// What was typed and what the screen showed are not the same text; the text is what the screen showed.
+    Mismatch,
 }
 
 impl Mark {
@@ -130,6 +150,8 @@ impl Mark {
             Self::Profile => "profile",
             Self::UnknownControl => "unknown-control",
             Self::Cut => "cut",
+            Self::NoEcho => "no-echo",
+            Self::Mismatch => "mismatch",
         }
     }
 }

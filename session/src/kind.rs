@@ -2,11 +2,13 @@
 
 mod capture;
 mod json;
+mod recording;
 
 use crate::reader::Kind;
 use crate::transcript::{self, windows};
 
 pub use capture::{CaptureFormat, capture_format};
+pub use recording::{RecordingFormat, recording_format};
 
 /// Bytes of an input that are looked at.
 pub const HEAD_LIMIT: usize = 64 * 1024;
@@ -30,6 +32,9 @@ pub fn recognise(head: &[u8], at_end: bool) -> Option<Kind> {
     }
     if capture_format(head, all).is_some() {
         return Some(Kind::Capture);
+    }
+    if recording_format(head, all).is_some() {
+        return Some(Kind::Recording);
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     if text.starts_with(b"{") || text.starts_with(b"[{") || text.starts_with(b"[\n") || text.starts_with(b"[ ") {

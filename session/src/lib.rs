@@ -21,7 +21,8 @@ pub mod transcript;
 
 pub use api_call::ApiCall;
 pub use command::Command;
-pub use reader::{Item, Kind, Reader};
+pub use reader::{Item, Kind, Reader, Timeline};
 pub use session::{Session, SessionId};
 pub use shell::Invocation;
+pub use terminal::screen;
 pub use timeline::Event;

@@ -62,7 +62,7 @@ pub type ItemSink<'a> = dyn FnMut(Item) + 'a;
 #[derive(Debug)]
 pub struct Reader {
     pub(crate) source: Source,
-    pub(crate) streams: Streams,
+    pub(crate) timeline: Timeline,
 }
 
 #[derive(Debug)]
@@ -83,18 +83,18 @@ impl Reader {
             Kind::ApiCall => Source::ApiCall(Box::default()),
             Kind::Capture | Kind::Recording => Source::Foreign,
         };
-        Self { source, streams: Streams::default() }
+        Self { source, timeline: Timeline::new(Fidelity::Cleaned) }
     }
 
     /// Reads the next bytes of the input.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut ItemSink<'_>) {
-        let streams = &mut self.streams;
+        let timeline = &mut self.timeline;
         match &mut self.source {
             Source::Transcript(reader) => {
-                reader.feed(bytes, &mut |event| streams.event(&event, sink));
-                streams.fidelity = reader.fidelity();
+                reader.feed(bytes, &mut |event| timeline.event(&event, sink));
+                timeline.fidelity = reader.fidelity();
             }
-            Source::LogStream(reader) => reader.feed(bytes, &mut |event| streams.event(&event, sink)),
+            Source::LogStream(reader) => reader.feed(bytes, &mut |event| timeline.event(&event, sink)),
             Source::ApiCall(reader) => reader.feed(bytes, &mut |found| hand_on(found, sink)),
             Source::Foreign => {}
         }
@@ -102,14 +102,14 @@ impl Reader {
 
     /// The input ends here: what is still held comes out.
     pub fn finish(self, sink: &mut ItemSink<'_>) {
-        let Self { source, mut streams } = self;
+        let Self { source, mut timeline } = self;
         match source {
-            Source::Transcript(reader) => reader.finish(&mut |event| streams.event(&event, sink)),
-            Source::LogStream(reader) => reader.finish(&mut |event| streams.event(&event, sink)),
+            Source::Transcript(reader) => reader.finish(&mut |event| timeline.event(&event, sink)),
+            Source::LogStream(reader) => reader.finish(&mut |event| timeline.event(&event, sink)),
             Source::ApiCall(reader) => reader.finish(&mut |found| hand_on(found, sink)),
             Source::Foreign => sink(Item::Deviation(0, Deviation::Undecodable)),
         }
-        streams.finish(sink);
+        timeline.finish(sink);
     }
 }
 
@@ -132,18 +132,39 @@ fn hand_on(found: Found, sink: &mut ItemSink<'_>) {
     }
 }
 
-/// The sessions that an input is in the middle of; the last one is the current one.
+/// Events in, items out: the sessions that a record tells of, and their commands. Memory is bounded.
+///
+/// This is the way in for whoever decodes a record itself, as `warden` does with captures. Where the events hold what the
+/// client sent ([`What::Input`]), commands are read from both directions and have origin [`Origin::Keys`].
+///
+/// ```
+/// use warden_session::timeline::{Event, Fidelity, What};
+/// use warden_session::{Item, Timeline};
+/// let mut commands = Vec::new();
+/// let mut sink = |item| {
+///     if let Item::Command(_, command) = item {
+///         commands.push(command.text);
+///     }
+/// };
+/// let mut timeline = Timeline::new(Fidelity::Exact);
+/// let (mut typed, mut shown) = (0, 0);
+/// let moments: &[(bool, &[u8])] = &[(false, b"sh-5.2$ "), (true, b"id\r"), (false, b"id\r\nuid=0(root)\r\n")];
+/// for (is_input, bytes) in moments {
+///     let at = if *is_input { &mut typed } else { &mut shown };
+///     let offset = *at..*at + bytes.len() as u64;
+///     *at = offset.end;
+///     let what = if *is_input { What::Input(bytes) } else { What::Output(bytes) };
+///     timeline.event(&Event { offset, at: None, what }, &mut sink);
+/// }
+/// timeline.finish(&mut sink);
+/// assert_eq!(commands, ["id"]);
+/// ```
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Streams {
+pub struct Timeline {
+    /// The sessions that the record is in the middle of; the last one is the current one.
     open: Vec<Stream>,
     /// What lines are that no emulator can be asked about.
     fidelity: Fidelity,
-}
-
-impl Default for Streams {
-    fn default() -> Self {
-        Self { open: Vec::new(), fidelity: Fidelity::Cleaned }
-    }
 }
 
 /// Sessions read side by side in one input; the one idle for longest is ended first.
@@ -158,21 +179,42 @@ struct Stream {
     end: u64,
 }
 
-impl Streams {
-    fn event(&mut self, event: &Event<'_>, sink: &mut ItemSink<'_>) {
+impl Timeline {
+    /// A machine for a record of this fidelity: [`Fidelity::Exact`] for captures and recordings.
+    pub fn new(fidelity: Fidelity) -> Self {
+        Self { open: Vec::new(), fidelity }
+    }
+
+    /// Takes the next event of the record.
+    pub fn event(&mut self, event: &Event<'_>, sink: &mut ItemSink<'_>) {
         match &event.what {
             What::Identity(session) => self.identify(session, sink),
             What::Deviation(deviation) => sink(Item::Deviation(event.offset.start, *deviation)),
             What::Output(bytes) => {
-                let (session, extractor) = self.current(Fidelity::Exact, event.offset.end, sink);
+                let (session, extractor) = self.current(Fidelity::Exact, Some(event.offset.end), sink);
                 let mut sink = |command| sink(Item::Command(session.clone(), Box::new(command)));
                 extractor.output(bytes, &event.offset, event.at, &mut sink);
             }
             What::Line(text) => {
                 let fidelity = if self.fidelity == Fidelity::Exact { Fidelity::Cleaned } else { self.fidelity };
-                let (session, extractor) = self.current(fidelity, event.offset.end, sink);
+                let (session, extractor) = self.current(fidelity, Some(event.offset.end), sink);
                 let mut sink = |command| sink(Item::Command(session.clone(), Box::new(command)));
                 extractor.line(text, &event.offset, event.at, &mut sink);
+            }
+            What::Input(bytes) => {
+                let (session, extractor) = self.current(Fidelity::Exact, None, sink);
+                let mut sink = |command| sink(Item::Command(session.clone(), Box::new(command)));
+                extractor.input(bytes, event.at, &mut sink);
+            }
+            What::Resize { cols, .. } => self.current(Fidelity::Exact, None, sink).1.resize(*cols),
+            What::Gap { direction, .. } => {
+                sink(Item::Deviation(event.offset.start, Deviation::Missing(*direction)));
+                self.current(Fidelity::Exact, None, sink).1.gap(*direction);
+            }
+            What::Program(text) => {
+                let (session, extractor) = self.current(Fidelity::Exact, None, sink);
+                let mut sink = |command| sink(Item::Command(session.clone(), Box::new(command)));
+                extractor.program(text, event, &mut sink);
             }
         }
     }
@@ -199,17 +241,24 @@ impl Streams {
         self.open.push(Stream::new(session.clone()));
     }
 
-    fn current(&mut self, fidelity: Fidelity, end: u64, sink: &mut ItemSink<'_>) -> (Arc<Session>, &mut Extractor) {
+    /// The session that output up to `end` of the input, or something else, belongs to.
+    fn current(
+        &mut self,
+        fidelity: Fidelity,
+        end: Option<u64>,
+        sink: &mut ItemSink<'_>,
+    ) -> (Arc<Session>, &mut Extractor) {
         let stream = self.open.pop().unwrap_or_else(|| Stream::new(Session::default()));
         let stream = self.open.push_mut(stream);
-        stream.end = end;
+        stream.end = end.unwrap_or(stream.end);
         stream.announce(sink);
         let platform = stream.session.platform;
         let extractor = stream.extractor.get_or_insert_with(|| Extractor::new(fidelity, platform));
         (stream.session.clone(), extractor)
     }
 
-    fn finish(&mut self, sink: &mut ItemSink<'_>) {
+    /// The record ends here: what is still held comes out.
+    pub fn finish(mut self, sink: &mut ItemSink<'_>) {
         for stream in self.open.drain(..) {
             stream.finish(sink);
         }

@@ -13,7 +13,7 @@ use std::io::Read as _;
 
 use crate::command::Command;
 use crate::log_stream::{LogStreamReader, Streams as LogStreams};
-use crate::reader::{Item, Reader, Source, Streams};
+use crate::reader::{Item, Reader, Source, Timeline};
 use crate::session::Session;
 
 /// Most bytes of a saved reading: an item of DynamoDB holds 400 KB, and text takes a third more.
@@ -54,7 +54,7 @@ struct StateRef<'r> {
     form: u32,
     at: u64,
     logs: &'r LogStreams,
-    streams: &'r Streams,
+    timeline: &'r Timeline,
 }
 
 #[derive(Deserialize)]
@@ -62,7 +62,7 @@ struct State {
     form: u32,
     at: u64,
     logs: LogStreams,
-    streams: Streams,
+    timeline: Timeline,
 }
 
 impl Reader {
@@ -94,8 +94,8 @@ impl Reader {
             return Some(Saved { bytes, reduced: false });
         }
         let mut copy = Self::resume(&bytes).ok()?;
-        for reduce in [Streams::forget_suspects, Streams::forget_history, Streams::forget_unresolved] {
-            reduce(&mut copy.streams);
+        for reduce in [Timeline::forget_suspects, Timeline::forget_history, Timeline::forget_unresolved] {
+            reduce(&mut copy.timeline);
             let bytes = copy.pack()?;
             if bytes.len() <= SAVED_LIMIT {
                 return Some(Saved { bytes, reduced: true });
@@ -109,7 +109,7 @@ impl Reader {
     fn pack(&self) -> Option<Vec<u8>> {
         let Source::LogStream(reader) = &self.source else { return None };
         let (at, logs) = reader.between_records()?;
-        let json = serde_json::to_vec(&StateRef { form: FORM, at, logs, streams: &self.streams }).ok()?;
+        let json = serde_json::to_vec(&StateRef { form: FORM, at, logs, timeline: &self.timeline }).ok()?;
         let mut bytes = Vec::new();
         DeflateEncoder::new(&*json, Compression::default()).read_to_end(&mut bytes).ok()?;
         Some(bytes)
@@ -127,10 +127,10 @@ impl Reader {
         if state.form != FORM {
             return Err(ResumeError::Form);
         }
-        let mut streams = state.streams;
-        streams.restore();
+        let mut timeline = state.timeline;
+        timeline.restore();
         let source = Source::LogStream(Box::new(LogStreamReader::resumed(state.at, state.logs)));
-        Ok(Self { source, streams })
+        Ok(Self { source, timeline })
     }
 
     /// Commands of a log stream that were read whole and that nothing read later should change, though they have not come out: each
@@ -152,7 +152,7 @@ impl Reader {
             });
             return commands;
         }
-        self.streams.settled()
+        self.timeline.settled()
     }
 }
 

@@ -74,14 +74,19 @@ struct Saved {
 
 impl Serialize for Scanner {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { sequence, start, string, escape, .. } = self;
-        Saved { sequence: sequence.clone(), start: *start, string: *string, escape: *escape }.serialize(serializer)
+        self.saved().serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Scanner {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Saved::deserialize(deserializer).map(Self::restored)
+    }
+}
+
+impl Clone for Scanner {
+    fn clone(&self) -> Self {
+        Self::restored(self.saved())
     }
 }
 
@@ -106,6 +111,11 @@ impl Scanner {
                 self.in_sequence(rest, here, sink)
             };
         }
+    }
+
+    fn saved(&self) -> Saved {
+        let Self { sequence, start, string, escape, .. } = self;
+        Saved { sequence: sequence.clone(), start: *start, string: *string, escape: *escape }
     }
 
     /// The parser's state follows from the sequence that it is in.
@@ -179,7 +189,10 @@ impl Scanner {
             self.parser.advance(&mut outcome, &[byte]);
         }
         let string_ends = self.string && (byte == 0x07 || (byte == b'\\' && after_escape));
-        if string_ends || (!self.string && outcome.done) {
+        // The parser says nothing of a malformed control sequence, which ends like any other.
+        let is_csi = self.sequence.get(1) == Some(&b'[') && self.sequence.len() > 2;
+        let csi_ends = is_csi && (0x40..0x7f).contains(&byte);
+        if string_ends || (!self.string && (outcome.done || csi_ends)) {
             self.end_sequence(here + 1, &outcome, sink);
         }
         1
@@ -272,6 +285,7 @@ mod tests {
             ("application command", b"\x1b_x y\x1b\\z", &["0..7 hidden", "7..8 text z"]),
             ("charset", b"\x1b(Bx", &["0..3 escape \\x1b(B", "3..4 text x"]),
             ("cancelled", b"\x1b[1\x18x", &["0..3 escape \\x1b[1", "4..5 text x"]),
+            ("malformed", b"\x1b[1?mls", &["0..5 escape \\x1b[1?m", "5..7 text ls"]),
             ("unfinished", b"a\x1b[1", &["0..1 text a", "1..4 escape \\x1b[1"]),
         ];
         for (name, input, wanted) in rows {

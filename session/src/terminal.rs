@@ -1,4 +1,5 @@
-//! What a stretch of output looks like on a terminal. The one file that knows the emulator (`vt100`).
+//! What a stretch of output looks like on a terminal. This file and [`screen`] alone know the emulator
+//! (`vt100`).
 //!
 //! Commands are read region by region: from where a row begins, through a prompt and the editing behind it, to Enter.
 //! Each region is laid out on a fresh screen of its own, so that neither the size of the output between commands nor what
@@ -7,6 +8,8 @@
 use std::num::NonZeroU16;
 
 use unicode_width::UnicodeWidthStr;
+
+pub mod screen;
 
 /// A region as a reader of the terminal saw it last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -13,9 +13,12 @@ use crate::session::Session;
 /// One thing that a record says happened, in the record's own order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event<'a> {
-    /// Bytes of the input that say so. For [`What::Output`] the range is exactly as long as the bytes.
+    /// Where the record says so. For [`What::Output`] the range is exactly as long as the bytes.
+    ///
+    /// In captures and recordings it is a range of the reassembled output stream, for [`What::Input`] of the input stream;
+    /// all else is an empty range at the place that the output has reached.
     pub offset: Range<u64>,
-    /// Time that the record gives it; transcripts give none.
+    /// Time that the record gives it; transcripts give none, captures the time at which the message was recorded.
     pub at: Option<Timestamp>,
     /// What happened.
     pub what: What<'a>,
@@ -30,8 +33,36 @@ pub enum What<'a> {
     Output(&'a [u8]),
     /// One line of output without its line end, cleaned by the agent: cursor motion is lost, text remains.
     Line(&'a str),
+    /// Bytes that the client sent, as typed: keystrokes and pastes, secrets included. A record that holds any holds all of
+    /// them, but for [`What::Gap`]s.
+    Input(&'a [u8]),
+    /// The client's window has this size from here on, in cells.
+    Resize {
+        /// Width.
+        cols: u16,
+        /// Height.
+        rows: u16,
+    },
+    /// Messages of one direction are missing here.
+    Gap {
+        /// Which direction.
+        direction: Direction,
+        /// How many messages; 0 if their number is not known.
+        messages: u64,
+    },
+    /// The document or the handshake names the command that the session runs instead of a login shell.
+    Program(&'a str),
     /// Something is missing, damaged or contradictory here.
     Deviation(Deviation),
+}
+
+/// Which way bytes went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the client: keystrokes.
+    Input,
+    /// From the agent: what the terminal printed.
+    Output,
 }
 
 /// How faithfully a record holds what the terminal showed.
@@ -61,6 +92,10 @@ pub enum Deviation {
     IdentityConflict,
     /// Bytes that are not UTF-8 were shown as U+FFFD.
     InvalidUtf8,
+    /// Messages that the sequence numbers promise are not in the record.
+    Missing(Direction),
+    /// Messages that stay encrypted: no key, or not the right one.
+    Encrypted,
 }
 
 impl std::fmt::Display for Deviation {
@@ -73,6 +108,9 @@ impl std::fmt::Display for Deviation {
             Self::IdentityConflict => {
                 f.write_str("two parts of the record name different sessions, principals or targets")
             }
+            Self::Missing(Direction::Input) => f.write_str("messages of the client are missing: keystrokes are lost"),
+            Self::Missing(Direction::Output) => f.write_str("messages of the agent are missing: output is lost"),
+            Self::Encrypted => f.write_str("messages stay encrypted: their data key is needed (--key)"),
             Self::InvalidUtf8 => f.write_str("bytes that are not UTF-8 are shown as U+FFFD"),
         }
     }

@@ -14,6 +14,8 @@ pub mod http;
 pub mod ministack;
 pub mod runtime;
 
+pub mod score;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -24,11 +26,20 @@ use serde_json::Value;
 /// Folders of the recorded sessions with ground truth, in the order of their names: `made/transcripts` under the folder that
 /// `WARDEN_DATA` names. Without it `None`, and a line that says what was skipped.
 pub fn recorded_sessions() -> Option<Vec<PathBuf>> {
+    folders("made/transcripts")
+}
+
+/// Folders of the recorded data channels with ground truth, in the order of their names: `made/captures`.
+pub fn recorded_captures() -> Option<Vec<PathBuf>> {
+    folders("made/captures")
+}
+
+fn folders(place: &str) -> Option<Vec<PathBuf>> {
     let Some(data) = std::env::var_os("WARDEN_DATA") else {
-        println!("skipped: WARDEN_DATA names no folder with made/transcripts");
+        println!("skipped: WARDEN_DATA names no folder with {place}");
         return None;
     };
-    let entries = fs::read_dir(Path::new(&data).join("made/transcripts")).unwrap();
+    let entries = fs::read_dir(Path::new(&data).join(place)).unwrap();
     let mut dirs: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     dirs.sort();
     Some(dirs)

@@ -67,11 +67,7 @@ impl Ministack {
         let account = self.account(id);
         account.make_bucket(CODE_BUCKET);
         account.put(CODE_BUCKET, "bootstrap.zip", std::fs::read(self.zipped(&bootstrap::executable())).unwrap());
-        // As `sam package` does.
-        let template = std::fs::read_to_string(TEMPLATE).unwrap();
-        let packaged = template.replace("CodeUri: .\n", "CodeUri: {Bucket: code, Key: bootstrap.zip}\n");
-        assert_ne!(template, packaged);
-        account.put(CODE_BUCKET, "template.yaml", packaged);
+        account.put(CODE_BUCKET, "template.yaml", packaged_template());
         let url = format!("http://{}/{CODE_BUCKET}/template.yaml", self.address);
         let mut fields = vec![
             ("Action".to_owned(), "CreateStack"),
@@ -147,6 +143,14 @@ impl Stack {
 
 /// The template.
 pub const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions/template.yaml");
+
+/// The template with the code in S3, as `sam package` leaves it.
+pub fn packaged_template() -> String {
+    let template = std::fs::read_to_string(TEMPLATE).unwrap();
+    let packaged = template.replace("CodeUri: .\n", "CodeUri: {Bucket: code, Key: bootstrap.zip}\n");
+    assert_ne!(template, packaged);
+    packaged
+}
 
 /// Folder of the programs of the virtual environment that `WARDEN_VENV` names; where it names none, what needs it is skipped, but
 /// not in CI.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
-use warden_tests::ministack::{Ministack, TEMPLATE, venv};
+use warden_tests::ministack::{Ministack, TEMPLATE, packaged_template, venv};
 
 const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../rules/library/aws");
 
@@ -34,9 +34,8 @@ fn api_calls_of_the_shipped_rules_are_handed_over() {
 fn own_output_is_refused_as_input() {
     let Some(ministack) = Ministack::start(None) else { return };
     let account = ministack.account("444444444444");
-    let template = std::fs::read_to_string(TEMPLATE).unwrap();
     account.make_bucket("code");
-    account.put("code", "template.yaml", template);
+    account.put("code", "template.yaml", packaged_template());
     let url = format!("http://{}/code/template.yaml", ministack.address);
     let validate = |name: &str, value: &str| {
         let fields = [

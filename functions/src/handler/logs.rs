@@ -114,6 +114,36 @@ fn firehose(results: Vec<(String, Result<(), Failure>)>, event: &[u8]) -> Result
     Ok(json!({ "records": records }))
 }
 
+/// The session of a stream is over: what was held until the next prompt comes out.
+///
+/// # Errors
+/// What ledger and sinks answer.
+pub async fn finish(app: &App, invocation: &Invocation, outbox: &Outbox<'_>, path: &str) -> Result<(), Failure> {
+    let Some((group, stream)) = path.strip_prefix("cloudwatch://").and_then(|path| path.rsplit_once('/')) else {
+        return Ok(());
+    };
+    let now = invocation.now();
+    let loaded = app.ledger.stream(group, stream, now).await?;
+    let Some(mut next) = loaded.value.as_deref().and_then(Following::from_text).filter(|next| !next.finished) else {
+        return Ok(());
+    };
+    let batch = LogBatch { log_group: group.to_owned(), log_stream: stream.to_owned(), ..LogBatch::default() };
+    let rules = app.rules();
+    let follower = Follower { app, invocation, outbox, rules: &rules, batch: &batch };
+    let mut audit = Audit::new(app.policy(&rules), follower.origin());
+    let (reader, counts) = next.resume();
+    audit.resume(counts);
+    if let Some(facts) = follower.started(now).await? {
+        audit.remember(&facts);
+    }
+    reader.finish(&mut |item| audit.item(item));
+    follower.raise(&audit.take(), now).await?;
+    next.finished = true;
+    // If another batch came in between, it is finished by the next run.
+    app.ledger.put_stream(group, stream, &next.to_text(), loaded.expect, now).await?;
+    Ok(())
+}
+
 /// Reads one batch of one stream.
 struct Follower<'a> {
     app: &'a App,
@@ -295,6 +325,7 @@ impl Follower<'_> {
     async fn keep(&self, reading: Reading, expect: Expect, now: Timestamp) -> Result<bool, Failure> {
         let Reading { mut next, claims, summary, incomplete, .. } = reading;
         let LogBatch { log_group, log_stream, events, .. } = self.batch;
+        next.finished = false;
         next.commands += summary.commands;
         next.findings += summary.findings;
         next.bytes += events.iter().map(|event| event.message.len() as u64).sum::<u64>();

@@ -21,9 +21,24 @@ pub(crate) enum Damage {
     /// The capture ends in the middle of a record.
     #[error("the capture ends in the middle of a record")]
     Cut,
-    /// The format is known, but nothing of it was read.
-    #[error("this format is not read")]
-    Unread,
+    /// Bytes of a connection were not captured.
+    #[error("{bytes} bytes of the connection were not captured")]
+    LostBytes {
+        /// How many.
+        bytes: u64,
+    },
+    /// A WebSocket that does not keep to its protocol.
+    #[error("the WebSocket is broken: {0}")]
+    WebSocket(&'static str),
+    /// TLS that cannot be opened.
+    #[error("TLS: {0}")]
+    Tls(&'static str),
+    /// TLS without its secrets.
+    #[error("TLS to {} is not decrypted: its secrets are neither in the capture nor in --keylog", shown(.host))]
+    NoTlsSecrets {
+        /// The server, as the client asked for it.
+        host: Option<String>,
+    },
     /// A record's hash does not follow from those before: it, or one before it, was changed, removed or moved.
     #[error("the chain of hashes breaks at record {record}")]
     BrokenChain {
@@ -41,7 +56,19 @@ pub(crate) enum Damage {
     OtherSession,
 }
 
+fn shown(host: &Option<String>) -> String {
+    // A host name is hostile text: what is none of one is left out.
+    let is_legal = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    host.as_deref()
+        .map_or_else(|| "an unnamed server".to_owned(), |host| host.chars().filter(is_legal).take(253).collect())
+}
+
 impl Damage {
+    /// Whether it is about AWS's message gateway, whatever else was captured.
+    pub(super) fn is_of_gateway(&self) -> bool {
+        matches!(self, Self::NoTlsSecrets { host: Some(host) } if host.starts_with("ssmmessages"))
+    }
+
     /// Whether messages may be missing (exit code 3).
     pub(crate) fn is_incomplete(&self) -> bool {
         !self.is_contradiction() && !matches!(self, Self::ClockBack { .. })

@@ -217,6 +217,17 @@ impl Session {
         }
     }
 
+    /// What the capture says of who and where.
+    pub(crate) fn identity(&self) -> warden_session::Session {
+        let region = self.host.as_deref().and_then(|host| host.split('.').nth(1)).map(ToOwned::to_owned);
+        warden_session::Session {
+            id: self.id.as_deref().and_then(warden_session::SessionId::parse),
+            region,
+            plugin: self.report.session_type.as_ref().map(|(kind, _)| kind.as_str().to_owned()),
+            ..warden_session::Session::default()
+        }
+    }
+
     /// Whether digests are wrong, frames contradict each other, or the capture contradicts itself.
     pub(crate) fn is_contradictory(&self) -> bool {
         self.report.is_contradictory() || self.damage.iter().any(|(_, damage)| damage.is_contradiction())

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::command::prompt::{PromptKind, directory, user};
-use crate::command::{Command, Confidence, Mark, Origin};
+use crate::command::{Command, Confidence, HiddenInput, Mark, Origin};
 use crate::session::Platform;
 use crate::shell::{Dialect, Invocation, Parsed, Unfinished, parse, unfinished};
 
@@ -29,6 +29,9 @@ pub(crate) struct Draft {
     /// What the text starts, as far as it is here.
     #[serde(skip)]
     pub(crate) parsed: Parsed,
+    /// What was typed without echo while it ran: only captures tell.
+    #[serde(skip)]
+    pub(crate) hidden: Vec<HiddenInput>,
 }
 
 /// Longest command, here-document included, in bytes.
@@ -103,6 +106,7 @@ impl Draft {
             confidence: self.confidence,
             offset: self.place,
             marks,
+            hidden_input: self.hidden,
             invocations: self.parsed.invocations,
         }
     }

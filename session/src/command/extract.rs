@@ -14,7 +14,7 @@ use crate::command::cleaned::rebuild;
 use crate::command::draft::{Draft, License};
 use crate::command::history::History;
 use crate::command::prompt::{Prompts, continuation_end, repl_end, stock_end};
-use crate::command::row::{Reading, Row};
+use crate::command::row::{Reading, Row, Width};
 use crate::command::{Command, Confidence, Mark};
 use crate::scan::{Params, Scanner, Token};
 use crate::session::Platform;
@@ -23,8 +23,10 @@ use crate::timeline::Fidelity;
 mod accept;
 mod find;
 mod saved;
+mod typed;
 
 use find::Found;
+use typed::Keys;
 
 /// Where commands go.
 pub(crate) type Sink<'a> = dyn FnMut(Command) + 'a;
@@ -49,7 +51,10 @@ pub(crate) struct Extractor {
     alternate: Option<License>,
     concealed: bool,
     pasting: bool,
-    width: Option<u16>,
+    width: Width,
+    /// Only captures hold keys, and no reading of one is saved.
+    #[serde(skip)]
+    keys: Keys,
     n: u64,
 }
 
@@ -97,7 +102,8 @@ impl Extractor {
             alternate: None,
             concealed: false,
             pasting: false,
-            width: None,
+            width: Width::Unknown,
+            keys: Keys::default(),
             n: 0,
         }
     }
@@ -116,8 +122,8 @@ impl Extractor {
     pub(crate) fn line(&mut self, text: &str, place: &Range<u64>, at: Option<Timestamp>, sink: &mut Sink<'_>) {
         self.at = at;
         self.row.clear();
-        let rebuilt = rebuild(text, self.width.map(usize::from));
-        self.width = rebuilt.width.and_then(|width| u16::try_from(width).ok()).or(self.width);
+        let rebuilt = rebuild(text, self.width.cols().map(usize::from));
+        self.width.show(rebuilt.width.and_then(|width| u16::try_from(width).ok()));
         self.row.push(rebuilt.text.as_bytes(), place);
         (self.row.edited, self.row.rang) = (rebuilt.edited, rebuilt.rang);
         let cancelled = rebuilt.text.ends_with("^C");
@@ -134,6 +140,7 @@ impl Extractor {
         }
         self.resolve(sink);
         self.judge_suspects(sink);
+        self.finish_typed(sink);
         self.flush(sink);
     }
 
@@ -174,6 +181,7 @@ impl Extractor {
             'l' if alternate => {
                 self.alternate = None;
                 self.row.clear();
+                self.end_program_keys();
             }
             'h' if params.contains(2004) && !self.in_multiplexer() => self.row.begin_editing(place),
             'l' if params.contains(2004) && self.row.editing.is_some() => self.end_editing(sink),
@@ -223,7 +231,7 @@ impl Extractor {
     /// The line editor is done with a line.
     fn end_editing(&mut self, sink: &mut Sink<'_>) {
         let (reading, found) = self.read_edited();
-        self.width = reading.width.or(self.width);
+        self.width.show(reading.width);
         self.pasting = false;
         let line = self.take_row(&reading);
         let Some(found) = found else {
@@ -242,6 +250,8 @@ impl Extractor {
             self.resolve(sink);
             self.accept(&line, &found, reading.interrupted, sink);
             self.opener = None;
+        } else if self.waits_silently() {
+            self.accept(&line, &found, false, sink);
         } else {
             self.learn(&line, &found);
         }
@@ -308,6 +318,7 @@ impl Extractor {
             self.row.clear();
             return;
         }
+        self.note_echo();
         let reading = if self.may_matter() { self.row.read(self.width) } else { Reading::default() };
         if reading.lines.is_empty() {
             return self.pass_row();
@@ -324,9 +335,7 @@ impl Extractor {
             self.row.bytes().first() == Some(&b'\r') && self.row.bytes().get(1).is_some_and(u8::is_ascii_graphic);
         let pasted = self.pasting && began_at_margin;
         let found = self.find_row(reading);
-        if let Some(width) = reading.width.filter(|_| found.is_some()) {
-            self.width = Some(width);
-        }
+        self.width.show(reading.width.filter(|_| found.is_some()));
         self.forget_completion();
         let line = self.take_row(reading);
         match found {
@@ -343,7 +352,10 @@ impl Extractor {
                 let found = Found::shell(0, 0, Confidence::Medium);
                 self.accept(&line, &found, false, sink);
             }
-            None => self.opening_row(line, sink),
+            None => match self.take_bare(line.lines.last().map_or("", String::as_str)) {
+                Some((prompt, typed)) => self.accept_bare(&line, &prompt, &typed, sink),
+                None => self.opening_row(line, sink),
+            },
         }
     }
 
@@ -367,6 +379,7 @@ impl Extractor {
             || stock_end(&text).is_some()
             || repl_end(&text).is_some()
             || continuation_end(&text).is_some()
+            || self.may_be_typed(&text)
     }
 
     /// The record ends inside a row: a command may have lost its line end, or was never entered.

@@ -29,6 +29,35 @@ pub(crate) struct Row {
     pub(crate) cut: bool,
 }
 
+/// What is known of the window's width before a row is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Width {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// Earlier rows showed it by how they wrap.
+    Shown(u16),
+    /// The record tells it.
+    Told(u16),
+}
+
+impl Width {
+    /// The width, however it is known.
+    pub(crate) fn cols(self) -> Option<u16> {
+        match self {
+            Self::Unknown => None,
+            Self::Shown(cols) | Self::Told(cols) => Some(cols),
+        }
+    }
+
+    /// Takes in what a row has shown. What the record tells stays.
+    pub(crate) fn show(&mut self, shown: Option<u16>) {
+        if let (Some(cols), Self::Unknown | Self::Shown(_)) = (shown, *self) {
+            *self = Self::Shown(cols);
+        }
+    }
+}
+
 /// Longest row, or stretch of editing, in bytes.
 pub(crate) const MAX_ROW: usize = 64 * 1024;
 
@@ -107,16 +136,16 @@ impl Row {
     /// Reads what the line editor printed as the editor itself sees it: it takes its prompt to begin at the left margin,
     /// whatever stood there. Without an editor this is the whole row. `known` is the window's width as the session has
     /// shown it so far.
-    pub(crate) fn read(&self, known: Option<u16>) -> Reading {
+    pub(crate) fn read(&self, known: Width) -> Reading {
         self.read_from(self.editing.unwrap_or(0), known)
     }
 
     /// Reads the row with what stood on it before the line editor began.
-    pub(crate) fn read_whole(&self, known: Option<u16>) -> Reading {
+    pub(crate) fn read_whole(&self, known: Width) -> Reading {
         self.read_from(0, known)
     }
 
-    fn read_from(&self, start: usize, known: Option<u16>) -> Reading {
+    fn read_from(&self, start: usize, known: Width) -> Reading {
         let bytes = self.bytes.get(start..).unwrap_or_default();
         // A record that did not come from a terminal has bare line ends.
         let bare = self.editing.is_none() && bytes.ends_with(b"\n") && !bytes.ends_with(b"\r\n");
@@ -124,7 +153,9 @@ impl Row {
         let bytes = &*erasing(bytes);
         let edited = self.bytes.get(self.editing.unwrap_or(0)..).unwrap_or_default();
         let shown = width_from_wraps(edited);
-        let width = shown.or_else(|| width_from_climb(bytes, known).filter(|_| climbs(bytes)));
+        let told = if let Width::Told(cols) = known { Some(cols) } else { None };
+        let climbed = || width_from_climb(bytes, known.cols()).filter(|_| climbs(bytes));
+        let width = shown.or(told).or_else(climbed);
         let mut layout = lay_out(bytes, width);
         let entered = layout.cursor_on_empty;
         if entered && layout.lines.len() > 1 {
@@ -191,17 +222,17 @@ mod tests {
 
     #[test]
     fn readings_tell_how_the_line_ended() {
-        let entered = row(b"$ ls\r\n", Some(0)).read(None);
+        let entered = row(b"$ ls\r\n", Some(0)).read(Width::Unknown);
         assert_eq!((entered.lines, entered.entered, entered.cancelled), (vec!["$ ls".to_owned()], true, false));
-        let cancelled = row(b"$ rm -rf /im^C", Some(0)).read(None);
+        let cancelled = row(b"$ rm -rf /im^C", Some(0)).read(Width::Unknown);
         assert!(cancelled.cancelled && !cancelled.entered);
         let behind_output = row(b"no end$ ls\r\n", Some(6));
         assert_eq!(behind_output.before(), "no end");
-        assert_eq!(behind_output.read(None).lines, ["$ ls"]);
-        assert_eq!(behind_output.read_whole(None).lines, ["no end$ ls"]);
-        let pasted = row(b"$ echo A\r\n\recho B\r\n", Some(0)).read(None);
+        assert_eq!(behind_output.read(Width::Unknown).lines, ["$ ls"]);
+        assert_eq!(behind_output.read_whole(Width::Unknown).lines, ["no end$ ls"]);
+        let pasted = row(b"$ echo A\r\n\recho B\r\n", Some(0)).read(Width::Unknown);
         assert_eq!((pasted.lines, pasted.interrupted), (vec!["$ echo A".to_owned(), "echo B".to_owned()], false));
-        let interrupted = row(b"$ job output\r\nls\r\n", Some(0)).read(None);
+        let interrupted = row(b"$ job output\r\nls\r\n", Some(0)).read(Width::Unknown);
         assert!(interrupted.interrupted);
     }
 

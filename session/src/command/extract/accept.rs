@@ -28,7 +28,7 @@ impl Extractor {
 
     /// Remembers a row that looks like a command of a shell that nothing explains.
     pub(super) fn suspect(&mut self, line: &Line) {
-        let Some(text) = line.lines.last() else { return };
+        let Some(text) = line.lines.last().filter(|_| !self.is_keyed()) else { return };
         let end = self.prompts.known_at_start(text).map(|(end, _)| end).or_else(|| stock_end(text));
         let Some((prompt, command)) = end.and_then(|end| text.split_at_checked(end)) else { return };
         if command.trim().is_empty() || self.suspects.len() >= MAX_SUSPECTS {
@@ -70,11 +70,18 @@ impl Extractor {
         if interrupted && texts.len() > 1 {
             texts = texts.split_off(texts.len() - 1);
         }
-        if found.kind == PromptKind::Continuation && self.continue_draft(&texts, &line.place) {
+        if found.kind == PromptKind::Continuation && self.draft.is_some() {
+            let entered = if self.is_keyed() { self.entered_texts(&texts) } else { Vec::new() };
+            let texts = if self.is_keyed() { entered.iter().map(String::as_str).collect() } else { texts };
+            self.continue_draft(&texts, &line.place);
             return;
         }
         for text in texts {
-            self.begin_or_continue(text, prompt, line, found, sink);
+            if self.is_keyed() {
+                self.accept_typed(text, prompt, line, found, sink);
+            } else {
+                self.begin_or_continue(text, prompt, line, found, sink);
+            }
         }
     }
 
@@ -85,6 +92,8 @@ impl Extractor {
         }
         if draft.wants.is_none() {
             self.license = License::of(&draft.text, &draft.parsed.invocations);
+            let draft = draft.clone();
+            self.note_command(&draft);
         }
         true
     }
@@ -95,6 +104,7 @@ impl Extractor {
         let again = format!("{}{}", draft.prompt, draft.text.trim_end());
         if self.row.bytes().windows(again.len()).any(|bytes| bytes == again.as_bytes()) {
             self.draft = None;
+            self.give_back();
         }
     }
 
@@ -121,6 +131,7 @@ impl Extractor {
             self.license = License::of(&draft.text, &draft.parsed.invocations);
         }
         (self.rows_since, self.climbed) = (0, 0);
+        self.note_command(&draft);
         self.draft = Some(draft);
     }
 
@@ -210,6 +221,7 @@ fn draft(line: &Line, text: String, prompt: String, found: &Found) -> Draft {
         rang: line.rang,
         wants: None,
         parsed: Parsed::default(),
+        hidden: Vec::new(),
     }
 }
 

@@ -98,6 +98,7 @@ impl Extractor {
             .or_else(similar)
             .or_else(opened)
             .map(found)
+            .or_else(|| self.find_typed(line, text))
             .or_else(|| self.find_behind_output(text))
     }
 

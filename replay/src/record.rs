@@ -1,0 +1,2 @@
+//! `warden record`.
+mod echo;

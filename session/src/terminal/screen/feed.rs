@@ -1,0 +1,483 @@
+use std::num::NonZeroU16;
+
+use super::lines::{Line, LineEnd, Lines, NONE};
+use super::note::{self, Note, NoteKind, hides};
+use super::{Cell, Color, Event, MAX_SIDE, Sink, Span, Style};
+use crate::scan::{MAX_SEQUENCE, Params, Token};
+
+mod charset;
+
+use charset::Charsets;
+
+/// The emulator, and what it does not keep.
+pub(super) struct Machine {
+    emulator: vt100::Parser<Watch>,
+    /// Bytes fed.
+    pub(super) offset: u64,
+    /// The window's title.
+    pub(super) title: String,
+    /// The beginning of a character whose end has not come.
+    partial: Vec<u8>,
+    charsets: Charsets,
+    concealed: bool,
+    insert: bool,
+    /// Whether the cursor may stand before text that printing would take the place of.
+    returned: bool,
+}
+
+/// What the emulator reports.
+#[derive(Clone, Debug)]
+struct Watch {
+    at: u64,
+    primary: Lines,
+    alternate: Lines,
+    done: Vec<Line>,
+    bells: u64,
+}
+
+impl vt100::Callbacks for Watch {
+    fn audible_bell(&mut self, _: &mut vt100::Screen) {
+        self.bells = self.bells.saturating_add(1);
+    }
+
+    fn on_scroll(&mut self, contents: vt100::capture::RowContents<'_>, alternate_screen: bool) {
+        let lines = if alternate_screen { &mut self.alternate } else { &mut self.primary };
+        lines.scrolled(&contents, self.at, &mut self.done);
+    }
+}
+
+impl Machine {
+    pub(super) fn new(rows: u16, cols: u16) -> Self {
+        let (rows, cols) = (side(rows), side(cols));
+        let watch = Watch {
+            at: 0,
+            primary: Lines::new(false, rows.get()),
+            alternate: Lines::new(true, rows.get()),
+            done: Vec::new(),
+            bells: 0,
+        };
+        Self {
+            emulator: vt100::Parser::new_with_callbacks(rows, cols, 0, watch),
+            offset: 0,
+            title: String::new(),
+            partial: Vec::new(),
+            charsets: Charsets::default(),
+            concealed: false,
+            insert: false,
+            returned: false,
+        }
+    }
+
+    pub(super) fn screen(&self) -> &vt100::Screen {
+        self.emulator.screen()
+    }
+
+    pub(super) fn bells(&self) -> u64 {
+        self.emulator.callbacks().bells
+    }
+
+    pub(super) fn row_begun(&self, row: u16) -> Option<u64> {
+        let watch = self.emulator.callbacks();
+        let lines = if self.screen().alternate_screen() { &watch.alternate } else { &watch.primary };
+        lines.begun.get(usize::from(row)).copied().filter(|begun| *begun != NONE)
+    }
+
+    pub(super) fn resize(&mut self, rows: u16, cols: u16, sink: &mut Sink<'_>) {
+        let (rows, cols) = (side(rows), side(cols));
+        self.emulator.callbacks_mut().at = self.offset;
+        let (before, grows) = (self.screen().cursor_position().0, rows > self.screen().size().0);
+        self.emulator.set_size(rows, cols);
+        // A screen that grows moves down by the rows that it lets back in at the top.
+        let moved = if grows { self.screen().cursor_position().0.saturating_sub(before) } else { 0 };
+        let alternate = self.screen().alternate_screen();
+        let watch = self.emulator.callbacks_mut();
+        watch.primary.resize(rows.get(), if alternate { 0 } else { moved });
+        watch.alternate.resize(rows.get(), 0);
+        self.hand_on(sink);
+    }
+
+    pub(super) fn finish(&mut self, sink: &mut Sink<'_>) {
+        let at = self.offset;
+        if self.screen().alternate_screen() {
+            self.leave(at, LineEnd::Last);
+            self.emulator.process(b"\x1b[?47l");
+        }
+        self.leave(at, LineEnd::Last);
+        self.hand_on(sink);
+    }
+
+    /// Takes one piece of the output.
+    pub(super) fn token(&mut self, token: &Token<'_>, range: &Span, sink: &mut Sink<'_>) {
+        self.emulator.callbacks_mut().at = range.start;
+        match token {
+            Token::Text(text) => return self.text(text, range, sink),
+            _ if !self.partial.is_empty() => {
+                let partial = std::mem::take(&mut self.partial);
+                self.print(&String::from_utf8_lossy(&partial), range, sink);
+            }
+            _ => {}
+        }
+        match token {
+            Token::Text(_) => {}
+            Token::Control(byte) => self.control(*byte),
+            Token::Csi { private, params, action, raw } => self.csi(*private, params, *action, raw, range, sink),
+            Token::Escape(raw) => self.escape(raw, range.start),
+            Token::Osc(text) => self.osc(text, range, sink),
+            Token::Hidden => self.note(NoteKind::Unshown, String::new(), range, sink),
+        }
+        self.hand_on(sink);
+    }
+
+    fn hand_on(&mut self, sink: &mut Sink<'_>) {
+        for line in self.emulator.callbacks_mut().done.drain(..) {
+            sink(Event::Line(line));
+        }
+    }
+
+    fn note(&self, kind: NoteKind, text: String, range: &Span, sink: &mut Sink<'_>) {
+        let row = self.screen().cursor_position().0;
+        sink(Event::Note(Note { offset: range.clone(), row, kind, text }));
+    }
+
+    fn text(&mut self, bytes: &[u8], range: &Span, sink: &mut Sink<'_>) {
+        let joined;
+        let mut bytes = bytes;
+        if !self.partial.is_empty() {
+            self.partial.extend_from_slice(bytes);
+            joined = std::mem::take(&mut self.partial);
+            bytes = &joined;
+        }
+        let whole = bytes.len() - unfinished(bytes);
+        let (now, later) = bytes.split_at_checked(whole).unwrap_or((bytes, &[]));
+        if !now.is_empty() {
+            self.print(&String::from_utf8_lossy(now), range, sink);
+        }
+        self.partial.extend_from_slice(later);
+        self.hand_on(sink);
+    }
+
+    fn print(&mut self, text: &str, range: &Span, sink: &mut Sink<'_>) {
+        if !text.is_ascii() {
+            for c in text.chars().filter(|c| hides(*c)) {
+                self.note(NoteKind::Invisible, c.to_string(), range, sink);
+            }
+        }
+        if self.concealed {
+            self.note(NoteKind::Concealed, note::cut(text), range, sink);
+        }
+        if self.returned && !self.screen().alternate_screen() && !self.insert {
+            self.note_overwritten(text, range, sink);
+        }
+        let before = self.screen().cursor_position().0;
+        if self.insert {
+            let width = unicode_width::UnicodeWidthStr::width(text).min(usize::from(MAX_SIDE));
+            self.emulator.process(format!("\x1b[{width}@").as_bytes());
+        }
+        if self.charsets.draws_lines() {
+            let drawn: String = text.chars().map(charset::line_drawing).collect();
+            self.emulator.process(drawn.as_bytes());
+        } else if text.contains(REPLACEMENT) {
+            self.emulator.process(text.replace(REPLACEMENT, STAND_IN).as_bytes());
+        } else {
+            self.emulator.process(text.as_bytes());
+        }
+        self.begin_rows(before, range.start);
+    }
+
+    /// Notes where rows that were empty begin.
+    fn begin_rows(&mut self, before: u16, at: u64) {
+        let (row, alternate) = (self.screen().cursor_position().0, self.screen().alternate_screen());
+        let watch = self.emulator.callbacks_mut();
+        let lines = if alternate { &mut watch.alternate } else { &mut watch.primary };
+        let first = usize::from(before.min(row));
+        // Rows above the cursor that scrolled up while this was printed have no beginning yet.
+        let first = (0..first).rev().take_while(|row| lines.begun.get(*row) == Some(&NONE)).last().unwrap_or(first);
+        for begun in lines.begun.iter_mut().take(usize::from(row) + 1).skip(first) {
+            *begun = (*begun).min(at);
+        }
+    }
+
+    fn note_overwritten(&mut self, text: &str, range: &Span, sink: &mut Sink<'_>) {
+        let (row, col) = self.screen().cursor_position();
+        let width = u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
+        let old = cells_text(self.screen(), row, col..col.saturating_add(width));
+        if !old.trim().is_empty() && !text.starts_with(old.trim_end()) {
+            self.note(NoteKind::Overwritten, note::cut(&old), range, sink);
+        }
+    }
+
+    fn control(&mut self, byte: u8) {
+        match byte {
+            0x0e => self.charsets.shift(true),
+            0x0f => self.charsets.shift(false),
+            b'\n' => {
+                // The bottom row of a screen that scrolls is empty.
+                self.returned &= self.screen().cursor_position().0 + 1 < self.screen().size().0.get();
+            }
+            _ => self.returned = true,
+        }
+        self.emulator.process(&[byte]);
+    }
+
+    fn escape(&mut self, raw: &[u8], at: u64) {
+        let Some((&[_, first], rest)) = raw.split_first_chunk::<2>() else { return };
+        self.returned = true;
+        match (first, rest) {
+            // What the emulator leaves out, in words that it knows.
+            (b'D', []) => self.emulator.process(b"\n"),
+            (b'E', []) => self.emulator.process(b"\r\n"),
+            (b'c', []) => {
+                self.leave(at, LineEnd::Erased);
+                self.emulator.process(raw);
+                (self.charsets, self.concealed, self.insert) = (Charsets::default(), false, false);
+            }
+            (b'7' | b'8' | b'=' | b'>' | b'M', []) => {
+                self.emulator.process(raw);
+                self.settle_concealed();
+            }
+            (b'(' | b')', &[set]) => self.charsets.designate(first == b')', set),
+            _ => {}
+        }
+    }
+
+    fn csi(
+        &mut self,
+        private: Option<u8>,
+        params: &Params,
+        action: char,
+        raw: &[u8],
+        range: &Span,
+        sink: &mut Sink<'_>,
+    ) {
+        if raw.len() >= MAX_SEQUENCE {
+            return;
+        }
+        self.returned |= action != 'm';
+        match (private, action) {
+            (None, 'm') => return self.graphics(params, raw),
+            (None | Some(b'?'), 'J') if matches!(params.as_slice(), [2, ..]) => {
+                self.leave(range.start, LineEnd::Erased);
+            }
+            (None | Some(b'?'), 'J' | 'K') | (None, 'P' | 'X' | 'M') => self.note_erased(params, action, range, sink),
+            (Some(b'?'), 'h' | 'l') if [47, 1047, 1049].iter().any(|mode| params.contains(*mode)) => {
+                return self.switch(action == 'h', params.contains(1049), range.start);
+            }
+            (None, 'h' | 'l') => self.insert = if params.contains(4) { action == 'h' } else { self.insert },
+            // Saved by CSI: the emulator knows it by ESC only.
+            (None, 's') if params.as_slice() == [0] => return self.emulator.process(b"\x1b7"),
+            (None, 'u') => self.emulator.process(b"\x1b8"),
+            (None, 'a') => return self.emulator.process(format!("\x1b[{}C", params.count()).as_bytes()),
+            (None, 'e') => return self.emulator.process(format!("\x1b[{}B", params.count()).as_bytes()),
+            _ => {}
+        }
+        self.emulator.process(raw);
+        self.settle_concealed();
+    }
+
+    /// To the alternate screen or back; what stood on the one that is left for good comes out as lines.
+    fn switch(&mut self, to_alternate: bool, save: bool, at: u64) {
+        let from_alternate = self.screen().alternate_screen();
+        if from_alternate && (save || !to_alternate) {
+            self.leave(at, LineEnd::Erased);
+        }
+        let sequence: &[u8] = match (to_alternate, save) {
+            (true, true) => b"\x1b[?1049h",
+            (true, false) => b"\x1b[?47h",
+            (false, true) => b"\x1b[?1049l",
+            (false, false) => b"\x1b[?47l",
+        };
+        self.emulator.process(sequence);
+        self.settle_concealed();
+    }
+
+    fn leave(&mut self, at: u64, end: LineEnd) {
+        let (screen, watch) = self.emulator.screen_and_callbacks_mut();
+        let lines = if screen.alternate_screen() { &mut watch.alternate } else { &mut watch.primary };
+        lines.leave(screen, at, end, &mut watch.done);
+    }
+
+    fn note_erased(&mut self, params: &Params, action: char, range: &Span, sink: &mut Sink<'_>) {
+        let screen = self.screen();
+        if screen.alternate_screen() {
+            return;
+        }
+        let (row, col) = screen.cursor_position();
+        let (rows, cols) = (screen.size().0.get(), screen.size().1.get());
+        let first = params.as_slice().first().copied().unwrap_or(0);
+        let span = match (action, first) {
+            ('P' | 'X', count) => col..col.saturating_add(count.max(1)),
+            ('K' | 'J', 0) => col..cols,
+            ('K' | 'J', 1) => 0..col.saturating_add(1),
+            _ => 0..cols,
+        };
+        let mut gone = cells_text(screen, row, span);
+        let more = match (action, first) {
+            ('J', 0) => row.saturating_add(1)..rows,
+            ('J', 1) => 0..row,
+            ('M', count) => row.saturating_add(1)..row.saturating_add(count.max(1)).min(rows),
+            _ => 0..0,
+        };
+        for row in more {
+            let text = cells_text(screen, row, 0..cols);
+            if !text.trim().is_empty() {
+                gone.push('\n');
+                gone.push_str(text.trim_end());
+            }
+        }
+        if !gone.trim().is_empty() {
+            self.note(NoteKind::Erased, note::cut(gone.trim_end()), range, sink);
+        }
+    }
+
+    fn osc(&mut self, text: &[u8], range: &Span, sink: &mut Sink<'_>) {
+        if let Some((kind, text)) = note::of_osc(text) {
+            if kind == NoteKind::Title {
+                if self.title == text {
+                    return;
+                }
+                self.title.clone_from(&text);
+            }
+            self.note(kind, text, range, sink);
+        }
+    }
+
+    /// The emulator has no attribute for concealed text: such text is given a colour that stands for it.
+    fn graphics(&mut self, params: &Params, raw: &[u8]) {
+        if self.concealed && !resets(params) {
+            // Its real foreground comes back when it is shown again.
+            self.emulator.process(b"\x1b[39m");
+        }
+        self.emulator.process(raw);
+        self.concealed = conceals(params.as_slice()).unwrap_or(self.concealed);
+        if self.concealed {
+            self.emulator.process(CONCEALED_SGR);
+        } else if self.screen().fgcolor() == CONCEALED {
+            self.emulator.process(b"\x1b[39m");
+        }
+    }
+
+    /// A cursor that was restored brings its attributes with it.
+    fn settle_concealed(&mut self) {
+        self.concealed = self.screen().fgcolor() == CONCEALED;
+    }
+}
+
+fn resets(params: &Params) -> bool {
+    params.as_slice().first().is_none_or(|first| *first == 0)
+}
+
+/// What an SGR says about concealment, if anything.
+fn conceals(params: &[u16]) -> Option<bool> {
+    let mut said = if params.is_empty() { Some(false) } else { None };
+    let mut rest = params.iter();
+    while let Some(param) = rest.next() {
+        match param {
+            0 | 28 => said = Some(false),
+            8 => said = Some(true),
+            // A colour's own parameters.
+            38 | 48 | 58 => match rest.next() {
+                Some(5) => drop(rest.next()),
+                Some(2) => drop(rest.by_ref().nth(2)),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    said
+}
+
+/// The foreground that stands for concealed text: a dark that nobody can read either.
+const CONCEALED: vt100::Color = vt100::Color::Rgb(1, 0, 2);
+const CONCEALED_SGR: &[u8] = b"\x1b[38;2;1;0;2m";
+
+/// What is shown for bytes that are no UTF-8, and what stands for it inside the emulator, which prints none.
+pub(super) const REPLACEMENT: &str = "\u{fffd}";
+pub(super) const STAND_IN: &str = "\u{fffc}";
+
+/// Bytes at the end that begin a character.
+fn unfinished(bytes: &[u8]) -> usize {
+    let tail = bytes.get(bytes.len().saturating_sub(3)..).unwrap_or_default();
+    let lead = tail.iter().rposition(|byte| byte & 0xc0 != 0x80).unwrap_or(tail.len());
+    let Some(begun) = tail.get(lead..) else { return 0 };
+    let is_unfinished = std::str::from_utf8(begun).is_err_and(|error| error.error_len().is_none());
+    if is_unfinished { begun.len() } else { 0 }
+}
+
+fn side(value: u16) -> NonZeroU16 {
+    NonZeroU16::new(value.min(MAX_SIDE)).unwrap_or(NonZeroU16::MIN)
+}
+
+/// The text of a stretch of a row.
+fn cells_text(screen: &vt100::Screen, row: u16, cols: std::ops::Range<u16>) -> String {
+    let mut text = String::new();
+    for col in cols.start..cols.end.min(screen.size().1.get()) {
+        match screen.cell(row, col) {
+            Some(cell) if cell.has_contents() => text.push_str(shown(cell.contents())),
+            Some(cell) if !cell.is_wide_continuation() => text.push(' '),
+            _ => {}
+        }
+    }
+    text
+}
+
+/// Appends a row's text; a blank that was printed is kept, one that never was is not.
+pub(super) fn push_row(screen: &vt100::Screen, row: u16, text: &mut String) {
+    let cols = screen.size().1.get();
+    let used = (0..cols).rev().find(|col| screen.cell(row, *col).is_some_and(vt100::Cell::has_contents));
+    text.push_str(&cells_text(screen, row, 0..used.map_or(0, |col| col + 1)));
+}
+
+fn shown(contents: &str) -> &str {
+    if contents == STAND_IN { REPLACEMENT } else { contents }
+}
+
+pub(super) fn cell(cell: &vt100::Cell) -> Cell<'_> {
+    let fg = cell.fgcolor();
+    let style = Style {
+        fg: if fg == CONCEALED { Color::Default } else { color(fg) },
+        bg: color(cell.bgcolor()),
+        bold: cell.bold(),
+        dim: cell.dim(),
+        italic: cell.italic(),
+        underline: cell.underline(),
+        inverse: cell.inverse(),
+        concealed: fg == CONCEALED,
+    };
+    Cell { text: shown(cell.contents()), wide: cell.is_wide(), continuation: cell.is_wide_continuation(), style }
+}
+
+fn color(color: vt100::Color) -> Color {
+    match color {
+        vt100::Color::Default => Color::Default,
+        vt100::Color::Idx(index) => Color::Indexed(index),
+        vt100::Color::Rgb(red, green, blue) => Color::Rgb(red, green, blue),
+    }
+}
+
+impl Clone for Machine {
+    fn clone(&self) -> Self {
+        let watch = self.emulator.callbacks().clone();
+        let one = NonZeroU16::MIN;
+        let mut emulator = vt100::Parser::new_with_callbacks(one, one, 0, watch);
+        *emulator.screen_mut() = self.screen().clone();
+        Self {
+            emulator,
+            offset: self.offset,
+            title: self.title.clone(),
+            partial: self.partial.clone(),
+            charsets: self.charsets,
+            concealed: self.concealed,
+            insert: self.insert,
+            returned: self.returned,
+        }
+    }
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine")
+            .field("size", &self.screen().size())
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
+    }
+}
