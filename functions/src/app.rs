@@ -19,6 +19,7 @@ use crate::metrics::{Metric, Metrics};
 use crate::object::{S3, Store};
 use crate::outbox::{Limits, Outbox, OutboxError};
 use crate::rule_store::{Folder, RuleStore, S3Folder};
+use crate::shipped;
 use crate::sink::Sinks;
 use crate::ssm::{Service, Sessions};
 
@@ -82,7 +83,8 @@ impl App {
         let table: Arc<dyn Table> = Arc::new(Dynamo::new(clients.clone(), &config.table));
         let sinks = Sinks::of(&config, &clients);
         let store = Box::new(S3(clients.clone()));
-        Self::on(config, clients, table, sinks, store, Arc::new(library::load().set))
+        let rules = shipped::rules().unwrap_or_else(|_| library::load().set);
+        Self::on(config, clients, table, sinks, store, Arc::new(rules))
     }
 
     /// On other services than AWS's: what tests do.

@@ -2,5 +2,8 @@
 //! event's carrier wants it.
 
 pub mod backfill;
+pub mod cloudtrail;
 pub mod logs;
 pub mod reconcile;
+mod records;
+pub mod transcripts;

@@ -15,6 +15,7 @@
 //! | [`reconcile`] | what should be there and is not |
 //! | [`preferences`] | what session preferences say, and what a change takes away |
 //! | [`ssm`] | sessions that Systems Manager knows, and their end |
+//! | [`reading`] | S3 objects and API calls, read from the first byte to the receipt |
 //! | [`outbox`] | what was observed -> claimed -> sent -> confirmed |
 //! | [`sink`] | where alerts go |
 //! | [`rule_store`] | rules at run time |
@@ -38,6 +39,7 @@ pub mod metrics;
 pub mod object;
 pub mod outbox;
 pub mod preferences;
+pub mod reading;
 pub mod reconcile;
 pub mod response;
 pub mod rule_store;
