@@ -44,6 +44,16 @@ impl Objects {
         Self { client: Client::from_conf(config) }
     }
 
+    /// Stores an object, in place of the one that may be there.
+    ///
+    /// # Errors
+    /// What the service answers, after the SDK's own retries.
+    pub async fn put(&self, bucket: &str, key: &str, bytes: Vec<u8>, content_type: &str) -> Result<(), FetchError> {
+        let request = self.client.put_object().bucket(bucket).key(key).content_type(content_type);
+        request.body(ByteStream::from(bytes)).send().await.map_err(|error| FetchError::of(&error))?;
+        Ok(())
+    }
+
     /// Begins to read an object; of this version, if one is named.
     ///
     /// # Errors

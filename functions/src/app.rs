@@ -9,7 +9,8 @@ use warden_rules::{RuleSet, library};
 
 use crate::audit::{Origin, Policy};
 use crate::clients::Clients;
-use crate::config::{Config, Place};
+use crate::config::{Config, Function, Place};
+use crate::handler::backfill::{Results, S3Results};
 use crate::history::{CloudWatch, History};
 use crate::ledger::Ledger;
 use crate::ledger::dynamo::Dynamo;
@@ -18,6 +19,7 @@ use crate::metrics::{Metric, Metrics};
 use crate::object::{S3, Store};
 use crate::outbox::{Limits, Outbox, OutboxError};
 use crate::rule_store::{Folder, RuleStore, S3Folder};
+use crate::shipped;
 use crate::sink::Sinks;
 use crate::ssm::{Service, Sessions};
 
@@ -38,6 +40,8 @@ pub struct App {
     pub history: Box<dyn History>,
     /// Sessions that the service knows.
     pub sessions: Box<dyn Sessions>,
+    /// Where results of backfills are stored.
+    pub results: Box<dyn Results>,
     /// Where rules come from.
     pub rule_store: RuleStore,
     /// Masks secrets.
@@ -79,7 +83,8 @@ impl App {
         let table: Arc<dyn Table> = Arc::new(Dynamo::new(clients.clone(), &config.table));
         let sinks = Sinks::of(&config, &clients);
         let store = Box::new(S3(clients.clone()));
-        Self::on(config, clients, table, sinks, store, Arc::new(library::load().set))
+        let rules = shipped::rules().unwrap_or_else(|_| library::load().set);
+        Self::on(config, clients, table, sinks, store, Arc::new(rules))
     }
 
     /// On other services than AWS's: what tests do.
@@ -93,11 +98,12 @@ impl App {
     ) -> Self {
         let ledger = Ledger::new(table, &config.account, &config.region, config.retention);
         let folder = |place: &Place| Arc::new(S3Folder::new(clients.clone(), place.clone())) as Arc<dyn Folder>;
-        // A backfill has no table.
-        let keeps = (!config.table.is_empty()).then(|| ledger.clone());
+        // A backfill only reads: it leaves the care for the rules to the functions that watch.
+        let keeps = (config.function != Function::Backfill).then(|| ledger.clone());
         Self {
             history: Box::new(CloudWatch(clients.clone())),
             sessions: Box::new(Service::new(clients.clone(), &config.account, &config.region)),
+            results: Box::new(S3Results(clients.clone())),
             rule_store: RuleStore::new(config.rules.as_ref().map(folder), keeps),
             ledger,
             masker: Masker::new(&config.mask_key.0),
@@ -133,6 +139,7 @@ impl App {
         for notice in notices {
             outbox.raise(&notice, now).await?;
         }
+        self.rule_store.confirm(now).await;
         Ok(())
     }
 

@@ -173,6 +173,25 @@ impl<'a> Audit<'a> {
         }
     }
 
+    /// Kind of the record.
+    pub fn kind(&self) -> Kind {
+        self.origin.kind
+    }
+
+    /// Kind of the record, as findings name it.
+    pub fn source_kind(&self) -> &'static str {
+        self.source.kind
+    }
+
+    /// Adds something to be alerted about the record itself: with its session and place.
+    pub fn tell(&mut self, draft: Draft) {
+        let claimed = self.summary.claims.values().next().cloned().unwrap_or_default();
+        let named = self.origin.named.as_ref().map(ToString::to_string);
+        let facts = Facts { principal: None, session: claimed.session.clone().or(named), ..claimed };
+        let (evidence, evidence_version) = (evidence(&self.origin.path), self.origin.version.clone());
+        self.notice(Draft { facts, evidence, evidence_version, ..draft });
+    }
+
     /// Adds something to be alerted about that no rule found.
     pub fn notice(&mut self, draft: Draft) {
         self.waiting.push(notice(draft, &self.origin.path));

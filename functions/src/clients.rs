@@ -32,6 +32,11 @@ pub struct Clients {
 }
 
 impl Clients {
+    /// Clients with this configuration: what tests have for stand-ins on loopback.
+    pub fn with(config: SdkConfig) -> Self {
+        Self { config: OnceCell::new_with(Some(config)), ..Self::default() }
+    }
+
     /// The configuration of every client.
     pub async fn config(&self) -> &SdkConfig {
         self.config

@@ -35,9 +35,7 @@ impl Failure {
     /// The error type that Lambda, metrics and logs show: it never changes.
     pub fn error_type(&self) -> &'static str {
         match self {
-            Self::Source(SourceError::UnknownEnvelope) => "Warden.UnknownEvent",
-            Self::Source(SourceError::LimitReached { .. }) => "Warden.EventTooLarge",
-            Self::Source(_) => "Warden.MalformedEvent",
+            Self::Source(error) => error.error_type(),
             Self::Fetch(error) => match error {
                 FetchError::Missing => "Warden.InputMissing",
                 FetchError::Denied => "Warden.InputDenied",

@@ -11,9 +11,11 @@
 //! | [`handler`] | one module for each function |
 //! | [`follow`] | a log stream that comes in batches |
 //! | [`history`] | what a log stream held before |
+//! | [`backfill`] | tasks of AWS's own engines |
 //! | [`reconcile`] | what should be there and is not |
 //! | [`preferences`] | what session preferences say, and what a change takes away |
 //! | [`ssm`] | sessions that Systems Manager knows, and their end |
+//! | [`reading`] | S3 objects and API calls, read from the first byte to the receipt |
 //! | [`outbox`] | what was observed -> claimed -> sent -> confirmed |
 //! | [`sink`] | where alerts go |
 //! | [`rule_store`] | rules at run time |
@@ -23,6 +25,7 @@
 pub mod alert;
 pub mod app;
 pub mod audit;
+pub mod backfill;
 pub mod clients;
 pub mod config;
 pub mod dedup;
@@ -36,6 +39,7 @@ pub mod metrics;
 pub mod object;
 pub mod outbox;
 pub mod preferences;
+pub mod reading;
 pub mod reconcile;
 pub mod response;
 pub mod rule_store;

@@ -18,6 +18,7 @@ mod object;
 mod unwrap;
 
 use log_batch::Budget;
+pub(crate) use object::decoded;
 
 /// Most bytes that the log batches of one invocation may decompress to, together. Lambda bounds only the compressed form
 /// (6 MiB); what exceeds this fails and comes again alone.

@@ -71,7 +71,11 @@ async fn record(
     Ok(())
 }
 
-fn answer(carrier: Carrier, results: Vec<(String, Result<(), Failure>)>, event: &[u8]) -> Result<Value, Failure> {
+pub(super) fn answer(
+    carrier: Carrier,
+    results: Vec<(String, Result<(), Failure>)>,
+    event: &[u8],
+) -> Result<Value, Failure> {
     match carrier {
         Carrier::Whole => results.into_iter().try_for_each(|(_, result)| result).map(|()| Value::Null),
         Carrier::Sqs | Carrier::Kinesis => {
@@ -306,6 +310,9 @@ impl Follower<'_> {
 
     async fn raise(&self, observed: &[Observed], now: Timestamp) -> Result<(), Failure> {
         for observed in observed {
+            if self.invocation.is_over() {
+                return Err(Failure::OutOfTime);
+            }
             let metric = match self.outbox.raise(observed, now).await? {
                 Raised::Sent => Metric::AlertsSent,
                 Raised::Merged => Metric::AlertsMerged,

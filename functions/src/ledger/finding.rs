@@ -118,6 +118,7 @@ fn command(value: &Value) -> Option<Command> {
         marks: texts(value, "marks").iter().filter_map(|name| mark(name)).collect::<BTreeSet<_>>(),
         user: text(value, "user"),
         cwd: text(value, "cwd"),
+        hidden_input: Vec::new(),
         invocations: list(value, "invocations", |value| {
             let decoded = value.get("decoded").and_then(Value::as_bool).unwrap_or_default();
             Some(Invocation { argv: texts(value, "argv"), via: texts(value, "via"), decoded })

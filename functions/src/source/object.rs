@@ -96,7 +96,7 @@ fn created(object: ObjectRef) -> Work {
 }
 
 /// Undoes form encoding: `+` is a blank, `%XX` a byte. What is no escape stays.
-fn decoded(key: &str) -> String {
+pub(crate) fn decoded(key: &str) -> String {
     let mut bytes = Vec::with_capacity(key.len());
     let mut rest = key.as_bytes();
     while let Some((&first, behind)) = rest.split_first() {

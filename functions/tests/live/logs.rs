@@ -1,14 +1,18 @@
 //! `logs`: batches in any order, twice, with gaps; forged streams; what it does about sessions.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use warden_functions::alert::Kind;
 use warden_functions::error::Failure;
 use warden_functions::follow::Gap;
 use warden_functions::handler::logs::handle;
-use warden_functions::ledger::table::TableError;
+use warden_functions::ledger::Ledger;
+use warden_functions::ledger::memory::Memory;
+use warden_functions::ledger::table::{Expect, Key, Pending, Range, Row, Table, TableError};
 use warden_functions::source::LogEvent;
 use warden_rules::RuleSet;
 use warden_session::{Item, Kind as SourceKind, Reader};
@@ -182,6 +186,66 @@ async fn whoever_dies_between_alert_and_state_loses_nothing() {
     }
 }
 
+/// A table that lets others come in between any two calls.
+#[derive(Debug)]
+struct Yielding(Arc<Memory>);
+
+impl Table for Yielding {
+    fn read<'a>(&'a self, key: &'a Key) -> Pending<'a, Option<Row>> {
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            self.0.read(key).await
+        })
+    }
+
+    fn write(&self, row: Row, expect: Expect) -> Pending<'_, bool> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.0.write(row, expect).await
+        })
+    }
+
+    fn remove<'a>(&'a self, key: &'a Key, expect: Expect) -> Pending<'a, bool> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.0.remove(key, expect).await
+        })
+    }
+
+    fn query(&self, range: Range) -> Pending<'_, Vec<Row>> {
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            self.0.query(range).await
+        })
+    }
+}
+
+#[tokio::test]
+async fn invocations_at_the_same_time_find_what_one_finds() {
+    let mut twin = twin("logs", &[]);
+    let table = Arc::new(Yielding(twin.table.clone()));
+    twin.app.ledger = Ledger::new(table, "123456789012", "us-east-1", SignedDuration::from_hours(24));
+    let mut story = story();
+    story.insert(0, message(0, SESSION, &["sh-5.2$ sudo -l"]));
+    twin.history.put(&story.iter().map(log_event).collect::<Vec<_>>());
+    let events: Vec<Vec<u8>> =
+        story.iter().map(|event| subscription(GROUP, SESSION, std::slice::from_ref(event))).collect();
+    let names = ["a", "b", "c", "d"].map(invocation);
+    let (a, b, c, d) = tokio::join!(
+        handle(&twin.app, &names[0], &events[0]),
+        handle(&twin.app, &names[1], &events[1]),
+        handle(&twin.app, &names[2], &events[2]),
+        handle(&twin.app, &names[3], &events[3]),
+    );
+    for result in [a, b, c, d] {
+        result.unwrap();
+    }
+    assert_eq!(twin.seen(), ids_of_whole(&story));
+    let initial: Vec<_> = twin.alerts().into_iter().filter(|alert| alert.kind == Kind::Initial).collect();
+    let keys: BTreeSet<_> = initial.iter().map(|alert| alert.dedup_key.clone()).collect();
+    assert_eq!(keys.len(), initial.len());
+}
+
 #[tokio::test]
 async fn carriers_get_the_answers_that_they_take() {
     let twin = twin("logs", &[]);
@@ -225,13 +289,13 @@ fn deadly() -> RuleSet {
 }
 
 /// Name, mode, node and principal of StartSession, whether the session is ended, what is said.
-type Row<'a> = (&'a str, &'static str, Option<(&'a str, &'a str)>, bool, &'a str);
+type Ending<'a> = (&'a str, &'static str, Option<(&'a str, &'a str)>, bool, &'a str);
 
 #[tokio::test]
 async fn a_session_is_ended_once_and_only_on_the_word_of_start_session() {
     const NODE: &str = "i-0123456789abcdef0";
     const EVA: &str = "arn:aws:iam::123456789012:user/eva";
-    let rows: &[Row<'_>] = &[
+    let rows: &[Ending<'_>] = &[
         ("on", "on", Some((NODE, EVA)), true, "was ended"),
         ("dry run", "dry-run", Some((NODE, EVA)), false, "would have been ended"),
         ("off", "off", Some((NODE, EVA)), false, "does not allow"),

@@ -1,0 +1,449 @@
+//! Records are read: S3 objects and API calls, from their first byte to their receipt.
+
+use serde_json::Value;
+use warden_rules::{Level, RuleSet};
+use warden_session::timeline::Deviation;
+use warden_session::{ApiCall, Item, Kind, Reader, SessionId};
+
+use crate::app::{App, Invocation};
+use crate::audit::identity::{self, conflicts, lateness, replaced, uploading_node};
+use crate::audit::{Audit, Origin, Summary, notice};
+use crate::dedup::Observed;
+use crate::draft::{Draft, DraftKind};
+use crate::error::Failure;
+use crate::ledger::{Claim, Facts, Receipt, Scan};
+use crate::metrics::Metric;
+use crate::object::Opened;
+use crate::outbox::{Outbox, Raised};
+use crate::response::{Identity, Source, respond};
+use crate::source::{LogBatch, ObjectRef};
+
+mod feed;
+
+use feed::{Ended, Feed};
+
+/// Bytes of an object that are read between two looks at what was found.
+const SLICE: usize = 4 * 1024;
+
+/// Reads records in the course of one invocation.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    /// What outlives the invocation.
+    pub app: &'a App,
+    /// The invocation.
+    pub invocation: &'a Invocation,
+    /// Sends alerts.
+    pub outbox: &'a Outbox<'a>,
+    /// Rules.
+    pub rules: &'a RuleSet,
+}
+
+impl Reading<'_> {
+    /// Reads an object of any kind, with constant memory, up to the size cap.
+    ///
+    /// # Errors
+    /// An object that cannot be read to its end, what ledger and sinks answer. What was found until then is settled.
+    pub async fn object(&self, object: &ObjectRef) -> Result<(), Failure> {
+        let mut origin = origin_of(object);
+        if self.app.is_refused(&origin) {
+            self.app.count(Metric::RecordsRefused, 1);
+            tracing::warn!("an object of our own output was delivered: it is not read");
+            return Ok(());
+        }
+        if is_sibling(&object.key) {
+            return Ok(());
+        }
+        let mut opened = self.app.store.open(object).await?;
+        origin.version.clone_from(&opened.version);
+        origin.stored = object.at.or(opened.stored);
+        let started = self.started(origin.named.as_ref()).await?;
+        let policy = self.app.policy(self.rules);
+        let mut feed = Feed::new(policy, origin.clone(), started.clone(), self.app.config.size_cap);
+        self.feed(&mut feed, &mut opened).await?;
+        let ended = feed.finish();
+        self.drain(&mut feed, false).await?;
+        self.app.count(Metric::BytesRead, feed.bytes());
+        let Some(audit) = feed.audit() else { return self.unrecognised(&origin, &feed, &opened).await };
+        complain(audit, ended, &opened);
+        let observed = audit.take();
+        self.raise(observed, None).await?;
+        let (summary, claims) = (audit.summary().clone(), audit.claims().map(owned).collect::<Vec<_>>());
+        self.count(&summary);
+        if audit.kind() != Kind::ApiCall {
+            let receipt = self.receipt(audit.source_kind(), &origin, &opened, &feed, &summary, ended);
+            self.settle(&origin, &claims, started.as_ref(), &receipt).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads a record of CloudTrail that was delivered by itself.
+    ///
+    /// # Errors
+    /// What ledger and sinks answer.
+    pub async fn api_call(&self, record: &Value) -> Result<(), Failure> {
+        let id = record.get("eventID").and_then(Value::as_str).unwrap_or("-");
+        self.api_calls(&format!("cloudtrail:{id}"), &record.to_string()).await
+    }
+
+    /// Reads records of CloudTrail that came through a log group.
+    ///
+    /// # Errors
+    /// What ledger and sinks answer.
+    pub async fn api_call_log(&self, batch: &LogBatch, records: &[Value]) -> Result<(), Failure> {
+        let path = format!("cloudwatch://{}/{}", batch.log_group, batch.log_stream);
+        for record in records {
+            self.api_calls(&path, &record.to_string()).await?;
+        }
+        Ok(())
+    }
+
+    async fn api_calls(&self, path: &str, text: &str) -> Result<(), Failure> {
+        let origin = Origin {
+            kind: Kind::ApiCall,
+            path: path.to_owned(),
+            version: None,
+            named: None,
+            uploader: None,
+            account: None,
+            stored: None,
+        };
+        if self.app.is_refused(&origin) {
+            self.app.count(Metric::RecordsRefused, 1);
+            return Ok(());
+        }
+        let mut audit = Audit::new(self.app.policy(self.rules), origin);
+        let (mut reader, mut items) = (Reader::new(Kind::ApiCall), Vec::new());
+        reader.feed(text.as_bytes(), &mut |item| items.push(item));
+        reader.finish(&mut |item| items.push(item));
+        self.items(&mut audit, items, true).await?;
+        self.count(audit.summary());
+        Ok(())
+    }
+
+    /// Feeds the object's bytes, and settles what is found on the way.
+    async fn feed(&self, feed: &mut Feed<'_>, opened: &mut Opened) -> Result<(), Failure> {
+        while let Some(piece) = opened.body.next().await? {
+            for slice in piece.chunks(SLICE) {
+                feed.feed(slice);
+                self.drain(feed, false).await?;
+                if feed.is_over() {
+                    return Ok(());
+                }
+            }
+            if self.invocation.is_over() {
+                return Err(Failure::OutOfTime);
+            }
+        }
+        Ok(())
+    }
+
+    async fn drain(&self, feed: &mut Feed<'_>, live: bool) -> Result<(), Failure> {
+        let items = feed.take_items();
+        let Some(audit) = feed.audit() else { return Ok(()) };
+        if !items.is_empty() {
+            return self.items(audit, items, live).await;
+        }
+        let observed = audit.take();
+        self.raise(observed, None).await
+    }
+
+    /// Audits the items of API calls, each of which may tell who started a session.
+    async fn items(&self, audit: &mut Audit<'_>, items: Vec<Item>, live: bool) -> Result<(), Failure> {
+        for item in items {
+            if let Item::ApiCall(call) = &item {
+                self.learn(audit, call).await?;
+            }
+            audit.item(item);
+            let observed = audit.take();
+            let source = if live { Source::CloudTrail } else { Source::Stored };
+            self.raise(observed, Some(source)).await?;
+        }
+        Ok(())
+    }
+
+    /// What a call says of a session's start goes to the ledger; of a call about a session it is asked who started that.
+    async fn learn(&self, audit: &mut Audit<'_>, call: &ApiCall) -> Result<(), Failure> {
+        let Some(session) = &call.session else { return Ok(()) };
+        match call.event_name.as_str() {
+            "StartSession" | "ExecuteCommand" if call.error_code.is_none() => {
+                let facts = Facts::of_call(call);
+                self.start(session, &facts).await?;
+                audit.remember(&facts);
+            }
+            "ResumeSession" | "TerminateSession" => {
+                if let Some(facts) = self.started(Some(session)).await? {
+                    audit.remember(&facts);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A session was started: what was claimed of it before is compared, alerts without a principal get their update.
+    async fn start(&self, session: &SessionId, facts: &Facts) -> Result<(), Failure> {
+        let now = self.invocation.now();
+        self.app.ledger.put_facts(facts, now).await?;
+        for claim in self.app.ledger.claims(session.as_str(), now).await? {
+            self.compare(&claim, Some(facts)).await?;
+        }
+        let updates = self.outbox.principal_known(session.as_str(), now).await?;
+        self.app.count(Metric::AlertsSent, u64::from(updates));
+        self.app.count(Metric::Sessions, 1);
+        let path = format!("cloudtrail:{}", facts.event_id.as_deref().unwrap_or("-"));
+        let receipt = Receipt {
+            kind: "api-call".to_owned(),
+            path,
+            version: None,
+            etag: None,
+            sha256: None,
+            rules_version: self.rules.version().to_owned(),
+            result: Scan::Whole,
+            bytes: 0,
+            commands: 0,
+            findings: 0,
+            deviations: Vec::new(),
+            at: now,
+        };
+        self.app.ledger.put_receipt(session.as_str(), &receipt, now).await?;
+        tracing::info!(session = session.as_str(), "a session was started");
+        Ok(())
+    }
+
+    async fn compare(&self, claim: &Claim, started: Option<&Facts>) -> Result<(), Failure> {
+        let conflicts = conflicts(claim, started);
+        if conflicts.is_empty() {
+            return Ok(());
+        }
+        let observed = notice(identity::draft(claim, &conflicts, None), &claim.path);
+        self.raise(vec![observed], None).await
+    }
+
+    /// What StartSession said of a session.
+    async fn started(&self, session: Option<&SessionId>) -> Result<Option<Facts>, Failure> {
+        let Some(session) = session else { return Ok(None) };
+        Ok(self.app.ledger.facts(session.as_str(), None, self.invocation.now()).await?)
+    }
+
+    /// Settles what was observed. With a source, what its rule asks for is considered first.
+    async fn raise(&self, observed: Vec<Observed>, source: Option<Source>) -> Result<(), Failure> {
+        for mut observed in observed {
+            let now = self.invocation.now();
+            if observed.draft.kind == DraftKind::IdentityConflict {
+                self.app.count(Metric::IdentityConflicts, 1);
+            }
+            if let Some(rule) = observed.draft.rule().and_then(|id| self.rules.rule(id)) {
+                let (source, identity) = match source {
+                    Some(source) => {
+                        let facts = &observed.draft.facts;
+                        let session = facts.session.as_deref().and_then(SessionId::parse);
+                        let started = self.started(session.as_ref()).await?.map(|facts| facts.to_session());
+                        (source, Identity::of(&facts.to_session(), started.as_ref()))
+                    }
+                    None => (Source::Stored, Identity::NotKnown),
+                };
+                respond(self.app, self.invocation, &mut observed, rule.response, source, identity).await?;
+            }
+            let metric = match self.outbox.raise(&observed, now).await? {
+                Raised::Sent => Metric::AlertsSent,
+                Raised::Merged => Metric::AlertsMerged,
+                Raised::Listed => Metric::AlertsListed,
+                Raised::Withheld => Metric::AlertsWithheld,
+            };
+            self.app.count(metric, 1);
+        }
+        Ok(())
+    }
+
+    fn count(&self, summary: &Summary) {
+        self.app.count(Metric::Commands, summary.commands);
+        self.app.count(Metric::ApiCalls, summary.calls);
+        self.app.count(Metric::Sessions, summary.claims.len() as u64);
+        for (rule, count) in &summary.by_rule {
+            self.app.count_findings(rule, *count);
+        }
+    }
+
+    /// What cannot be read is told if it has the name of a session's record.
+    async fn unrecognised(&self, origin: &Origin, feed: &Feed<'_>, opened: &Opened) -> Result<(), Failure> {
+        let now = self.invocation.now();
+        self.app.count(Metric::Incomplete, 1);
+        let Some(session) = &origin.named else {
+            tracing::warn!(bytes = opened.length, "an object is no record of a session");
+            return Ok(());
+        };
+        let draft = Draft {
+            facts: Facts { session: Some(session.to_string()), ..Facts::default() },
+            evidence: Some(origin.path.clone()),
+            evidence_version: origin.version.clone(),
+            notes: vec![format!(
+                "The object has {} bytes, and is no record of any kind that is known here.",
+                opened.length
+            )],
+            ..Draft::new(DraftKind::Audit, Level::Medium, "A session's record cannot be read")
+        };
+        self.raise(vec![notice(draft, &origin.path)], None).await?;
+        let summary = Summary::default();
+        let receipt = self.receipt("transcript", origin, opened, feed, &summary, Ended::Unrecognised);
+        Ok(self.app.ledger.put_receipt(session.as_str(), &receipt, now).await?)
+    }
+
+    /// Compares with what is known, and leaves receipts.
+    async fn settle(
+        &self,
+        origin: &Origin,
+        claims: &[(String, Claim)],
+        started: Option<&Facts>,
+        receipt: &Receipt,
+    ) -> Result<(), Failure> {
+        let now = self.invocation.now();
+        let mut sessions: Vec<&str> = claims.iter().map(|(session, _)| session.as_str()).collect();
+        sessions.extend(origin.named.as_ref().map(SessionId::as_str));
+        sessions.sort_unstable();
+        sessions.dedup();
+        if receipt.result != Scan::Whole {
+            self.app.count(Metric::Incomplete, 1);
+        }
+        for session in sessions.into_iter().filter(|session| !session.is_empty()) {
+            let claim = claims.iter().find(|(claimed, _)| claimed == session).map(|(_, claim)| claim);
+            let receipts = self.app.ledger.receipts(session, now).await?;
+            if let Some(old) = replaced(&receipts, receipt) {
+                self.raise(vec![replacement(origin, session, old, receipt)], None).await?;
+            }
+            let ended = claim.and_then(|claim| claim.facts.ended);
+            let start =
+                started.filter(|facts| facts.session.as_deref() == Some(session)).and_then(|facts| facts.started);
+            if let Some(why) = lateness(origin.stored, ended, start) {
+                let title = "A record was stored too late to be the agent's own";
+                self.raise(vec![about(origin, session, title, vec![why.to_owned()])], None).await?;
+            }
+            if let Some(claim) = claim {
+                self.app.ledger.put_claim(session, claim, now).await?;
+                // StartSession may have been heard of since: whoever comes second compares.
+                let known = self.app.ledger.facts(session, None, now).await?;
+                self.compare(claim, known.as_ref()).await?;
+            }
+            if receipts.is_empty() {
+                self.app.ledger.note_record(session, now).await?;
+            }
+            self.app.ledger.put_receipt(session, receipt, now).await?;
+            tracing::info!(session, commands = receipt.commands, findings = receipt.findings, "a record was read");
+        }
+        Ok(())
+    }
+
+    fn receipt(
+        &self,
+        kind: &str,
+        origin: &Origin,
+        opened: &Opened,
+        feed: &Feed<'_>,
+        summary: &Summary,
+        ended: Ended,
+    ) -> Receipt {
+        let incomplete = summary.dropped > 0 || summary.deviations.iter().any(|deviation| deviation.is_incomplete());
+        Receipt {
+            kind: kind.to_owned(),
+            path: origin.path.clone(),
+            version: opened.version.clone(),
+            etag: opened.etag.clone(),
+            sha256: Some(feed.sha256()),
+            rules_version: self.rules.version().to_owned(),
+            result: match ended {
+                Ended::AtCap { .. } => Scan::SizeCap,
+                Ended::Unrecognised => Scan::Unrecognised,
+                Ended::Whole if incomplete => Scan::Incomplete,
+                Ended::Whole => Scan::Whole,
+            },
+            bytes: feed.bytes(),
+            commands: summary.commands,
+            findings: summary.findings,
+            deviations: summary.deviations.iter().map(ToString::to_string).collect(),
+            at: self.invocation.now(),
+        }
+    }
+}
+
+/// What an object did not let us read is told: whoever pads a record must not hide behind the cap.
+fn complain(audit: &mut Audit<'_>, ended: Ended, opened: &Opened) {
+    let dropped = audit.summary().dropped;
+    let unread = audit.summary().deviations.iter().find(|deviation| hides(**deviation)).copied();
+    let contradiction = audit.summary().deviations.contains(&Deviation::IdentityConflict);
+    let mut say = |kind, title: &str, note: String| {
+        let draft = Draft { notes: vec![note], ..Draft::new(kind, Level::High, title) };
+        audit.tell(draft);
+    };
+    if let Ended::AtCap { read } = ended {
+        let note = format!("{read} bytes of {} were read (WARDEN_SIZE_CAP): what follows was not.", opened.length);
+        say(DraftKind::Audit, "A record is larger than the size cap", note);
+    }
+    if let Some(deviation) = unread {
+        say(DraftKind::Audit, "A record could not be read to its end", format!("{deviation}."));
+    }
+    if dropped > 0 {
+        let note = format!("{dropped} findings are counted only: scan the evidence itself.");
+        say(DraftKind::Audit, "A record holds more findings than can be told", note);
+    }
+    if contradiction {
+        let note = "Two parts of the record name different sessions, principals or targets.".to_owned();
+        say(DraftKind::IdentityConflict, "A record contradicts itself", note);
+    }
+}
+
+fn owned((session, claim): (&str, Claim)) -> (String, Claim) {
+    (session.to_owned(), claim)
+}
+
+/// Whether something may lie behind what was read.
+fn hides(deviation: Deviation) -> bool {
+    matches!(deviation, Deviation::LimitReached(_) | Deviation::BadCompression)
+}
+
+/// The origin of an object, as its notification names it.
+fn origin_of(object: &ObjectRef) -> Origin {
+    let name = object.key.rsplit('/').next().unwrap_or_default();
+    Origin {
+        kind: Kind::Transcript,
+        path: format!("s3://{}/{}", object.bucket, object.key),
+        version: object.version.clone(),
+        named: name.strip_suffix(".log").and_then(SessionId::parse),
+        uploader: object.uploader.as_deref().and_then(uploading_node),
+        // Whose bucket it is does not say whose session it was.
+        account: None,
+        stored: object.at,
+    }
+}
+
+/// CloudTrail's digest and Insights files lie beside its records.
+fn is_sibling(key: &str) -> bool {
+    let within = |folder: &str| key.starts_with(&folder[1..]) || key.contains(folder);
+    within("/CloudTrail-Digest/") || within("/CloudTrail-Insight/")
+}
+
+/// Something about the record of a session.
+fn about(origin: &Origin, session: &str, title: &str, notes: Vec<String>) -> Observed {
+    let draft = Draft {
+        facts: Facts { session: Some(session.to_owned()), ..Facts::default() },
+        evidence: Some(origin.path.clone()),
+        evidence_version: origin.version.clone(),
+        notes,
+        ..Draft::new(DraftKind::IdentityConflict, Level::High, title)
+    };
+    notice(draft, &origin.path)
+}
+
+/// An object was read before, with other content. The words are the same whichever of the two comes first.
+fn replacement(origin: &Origin, session: &str, old: &Receipt, new: &Receipt) -> Observed {
+    let name = |receipt: &Receipt| {
+        let version = receipt.version.as_deref().unwrap_or("not known");
+        format!(
+            "version {version}: {} bytes, SHA-256 {}",
+            receipt.bytes,
+            receipt.sha256.as_deref().unwrap_or("not known")
+        )
+    };
+    let mut both = vec![name(old), name(new)];
+    both.sort();
+    let title = "A session's record was stored a second time, with other content";
+    about(origin, session, title, both)
+}
