@@ -270,7 +270,12 @@ impl Input {
         let opening = Opening { secrets: secrets.clone(), timing: None };
         let kind = place.recognise(&opening).with_context(|| path.clone())?;
         let Some(kind) = kind else { anyhow::bail!("{path}: nothing that warden reads") };
-        Ok(Self { path, place, kind, opening: Arc::new(opening) })
+        let input = Self { path, place, kind, opening: Arc::new(opening) };
+        #[cfg(feature = "aws")]
+        if kind == Kind::Capture {
+            secrets.ask_kms(&input)?;
+        }
+        Ok(input)
     }
 
     /// Bytes of the file as it lies there; 0 if they cannot be told.
@@ -323,7 +328,12 @@ impl Input {
     /// What the file system says.
     pub(crate) fn read(&self, sink: &mut dyn FnMut(Item)) -> io::Result<()> {
         match self.kind {
-            Kind::Capture => items::of_capture(self, &self.opening.secrets, sink),
+            Kind::Capture => {
+                let secrets = self.opening.secrets.for_another();
+                #[cfg(feature = "aws")]
+                secrets.ask_kms(self)?;
+                items::of_capture(self, &secrets, sink)
+            }
             Kind::Recording => items::of_recording(self, sink),
             Kind::Transcript | Kind::LogStream | Kind::ApiCall => self.stored(sink),
         }

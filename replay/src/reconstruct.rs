@@ -10,6 +10,8 @@
 
 mod order;
 mod sessions;
+#[cfg(feature = "aws")]
+pub(crate) mod wrapped;
 
 use std::io;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::runtime::Runtime;
 use warden_aws::FetchError;
+use warden_aws::kms::DataKeys;
 use warden_aws::logs::LogEvents;
 use warden_aws::s3::Objects;
 
@@ -19,6 +20,7 @@ pub(crate) struct Remote {
     runtime: Runtime,
     objects: Objects,
     logs: LogEvents,
+    keys: DataKeys,
 }
 
 /// One thing to fetch.
@@ -72,7 +74,22 @@ impl Remote {
     pub(crate) fn connect() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let config = runtime.block_on(warden_aws::config());
-        Ok(Self { objects: Objects::new(&config), logs: LogEvents::new(&config), runtime })
+        Ok(Self {
+            objects: Objects::new(&config),
+            logs: LogEvents::new(&config),
+            keys: DataKeys::new(&config),
+            runtime,
+        })
+    }
+
+    /// The plaintext of a session's data key.
+    ///
+    /// # Errors
+    /// What KMS says.
+    pub(crate) fn decrypt(&self, key: Vec<u8>, context: &[(&str, &str)]) -> io::Result<Vec<u8>> {
+        self.runtime
+            .block_on(self.keys.decrypt(key, context))
+            .map_err(|error| io::Error::other(format!("KMS: {error}")))
     }
 
     /// What a path stands for.
