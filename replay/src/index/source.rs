@@ -112,7 +112,7 @@ impl<'j> Reading<'j> {
             let mut sink = |moment: Moment| self.moment(job.session, &moment);
             match found {
                 Found::Socket { socket, named } => sessions.name(socket, named),
-                Found::Message { socket, offset, message } => {
+                Found::Message { socket, offset, message, .. } => {
                     let (session, verdict) = sessions.message(socket, offset, &message, &mut sink)?;
                     if session == job.session && frames.push(&message, verdict.status())? {
                         frames.hand_on(shared)?;

@@ -60,6 +60,18 @@ fn a_shell_is_recorded_and_nothing_of_it_changed() {
     let (code, report) = verify(&run, &["s.warden"]);
     assert_eq!((code, &report["chain"], &report["session"]), (0, &json!("ok"), &json!(SESSION)), "{report}");
     assert_eq!((&report["bad_digests"], &report["undecodable"]), (&json!(0), &json!(0)), "{report}");
+    assert_eq!(report["masked_messages"], 1);
+    let frames = Command::new(env!("CARGO_BIN_EXE_warden"))
+        .args(["frames", "--format", "json", "s.warden"])
+        .current_dir(run.folder.path())
+        .output()
+        .unwrap();
+    let frames = String::from_utf8(frames.stdout).unwrap();
+    let masked: Vec<&str> = frames.lines().filter(|line| line.contains("\"masked\":7")).collect();
+    assert!(
+        matches!(masked[..], [line] if line.contains("\"digest\":null") && line.contains("\"status\":\"ok\"")),
+        "{frames}"
+    );
     let mut altered = bytes;
     let at = altered.windows(4).rposition(|window| window == b"uid=").unwrap();
     altered[at] ^= 1;
