@@ -15,7 +15,6 @@ mod damage;
 mod frames;
 mod har;
 mod http;
-#[allow(dead_code, unused_imports)] // Until `record` uses all of it.
 pub(crate) mod own;
 mod packet;
 mod secrets;

@@ -101,6 +101,9 @@ pub(crate) struct Keys {
     /// TLS secrets of a packet capture (`SSLKEYLOGFILE`)
     #[arg(long, value_name = "FILE")]
     pub(crate) keylog: Option<PathBuf>,
+    /// age identities of an encrypted capture, as `age-keygen` writes them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
 }
 
 /// `warden frames`.

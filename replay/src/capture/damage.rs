@@ -36,7 +36,7 @@ pub(crate) enum Damage {
     #[error("TLS: {0}")]
     Tls(&'static str),
     /// TLS without its secrets.
-    #[error("TLS to {} is not decrypted: its secrets are neither in the capture nor in --keylog", shown(.host))]
+    #[error("TLS to {} is not decrypted: its secrets are neither in the capture nor in --keylog", shown(.host.as_deref()))]
     NoTlsSecrets {
         /// The server, as the client asked for it.
         host: Option<String>,
@@ -56,16 +56,18 @@ pub(crate) enum Damage {
         /// Milliseconds.
         ms: i64,
     },
+    /// The capture holds no data channel.
+    #[error("no message of a data channel is in the capture")]
+    NoChannel,
     /// Messages of another session, in a format that cannot tell sessions apart.
     #[error("messages of another session are mixed in")]
     OtherSession,
 }
 
-fn shown(host: &Option<String>) -> String {
+fn shown(host: Option<&str>) -> String {
     // A host name is hostile text: what is none of one is left out.
     let is_legal = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    host.as_deref()
-        .map_or_else(|| "an unnamed server".to_owned(), |host| host.chars().filter(is_legal).take(253).collect())
+    host.map_or_else(|| "an unnamed server".to_owned(), |host| host.chars().filter(is_legal).take(253).collect())
 }
 
 impl Damage {

@@ -291,16 +291,16 @@ mod tests {
 
     /// A frame as RFC 6455, 5.2, lays it out.
     fn frame(opcode: u8, fin: bool, masked: bool, payload: &[u8]) -> Vec<u8> {
-        let mut frame = vec![opcode | u8::from(fin) << 7];
-        let mask = u8::from(masked) << 7;
+        let mut frame = vec![opcode | if fin { 0x80 } else { 0 }];
+        let mask = if masked { 0x80 } else { 0 };
         match payload.len() {
             length @ 0..126 => frame.push(mask | u8::try_from(length).unwrap()),
             length @ 126..65_536 => {
-                frame.push(mask | 126);
+                frame.push(mask | 0x7e);
                 frame.extend(u16::try_from(length).unwrap().to_be_bytes());
             }
             length => {
-                frame.push(mask | 127);
+                frame.push(mask | 0x7f);
                 frame.extend((length as u64).to_be_bytes());
             }
         }
@@ -324,7 +324,7 @@ mod tests {
                 all.push(match decoded {
                     Decoded::Message { bytes, .. } => Ok(bytes),
                     Decoded::Damage(_, damage) => Err(damage),
-                })
+                });
             });
         }
         all

@@ -26,7 +26,7 @@ use crate::{ruleset, tty};
 /// Bad usage, an input that cannot be read, a terminal or an output that cannot be written to.
 pub(crate) fn run(args: &Play, paint: Paint) -> anyhow::Result<Exit> {
     let wanted = wanted(args)?;
-    let input = Input::one(&args.path)?;
+    let input = Input::opened(&args.path, &Secrets::of(&args.keys)?)?;
     if input.kind == Kind::ApiCall {
         bail!("{}: CloudTrail records hold no session that could be played", input.path);
     }

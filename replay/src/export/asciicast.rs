@@ -70,7 +70,7 @@ impl Cast {
                 let text = self.text(&teller.on_screen(bytes));
                 if text.is_empty() { Ok(()) } else { self.event(told.ms, "o", &text, out) }
             }
-            Telling::Input(_) => Ok(()),
+            Telling::Input(_) | Telling::Typed(_) => Ok(()),
             Telling::Command(command) => self.marker(told.ms, &command.text, out),
             Telling::Redaction(cut) => {
                 let label = format!("removed: {} characters, HMAC-SHA-256 {}", cut.characters, cut.digest);

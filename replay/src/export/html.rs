@@ -17,6 +17,7 @@ mod facts;
 mod film;
 mod grid;
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use base64::Engine as _;
@@ -78,10 +79,10 @@ impl<'t, 's> Page<'t, 's> {
                 self.count(ms, bytes.len());
                 self.film.output(ms, &self.teller.on_screen(bytes))
             }
-            Telling::Input(_) => Ok(()),
+            Telling::Input(_) | Telling::Typed(_) => Ok(()),
             Telling::Command(command) => {
                 let prompt = command.prompt.as_deref().unwrap_or_default().trim();
-                let marks: Vec<&str> = command.marks.iter().map(|mark| mark.as_str()).collect();
+                let marks: Vec<&str> = command.marks.iter().map(warden_session::command::Mark::as_str).collect();
                 let note = join([prompt, &marks.join(", ")], "  ·  ");
                 self.mark(ms, "command", &command.text, &note, None)
             }
@@ -155,7 +156,7 @@ impl<'t, 's> Page<'t, 's> {
         let title = facts::title(survey);
         let view = json!({
             "title": title,
-            "facts": facts::facts(survey),
+            "facts": facts::facts(self.teller),
             "verify": facts::verify(self.teller),
             "notices": notices,
             "start": survey.dates().map(|(first, _)| first.as_millisecond()),
@@ -230,7 +231,7 @@ fn in_script(value: &Value) -> String {
     let mut out = String::new();
     for c in value.to_string().chars() {
         match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => drop(write!(out, "\\u{:04x}", u32::from(c))),
             _ => out.push(c),
         }
     }

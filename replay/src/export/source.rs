@@ -10,7 +10,8 @@ use warden_session::timeline::{self, Direction, What};
 use warden_session::transcript::TranscriptReader;
 use warden_session::{Item, Kind, Session, SessionId};
 
-use crate::capture::Secrets;
+use crate::capture::own::Chain;
+use crate::capture::{self, Secrets};
 use crate::input::Input;
 use crate::items;
 use crate::reconstruct::{self, Moment};
@@ -51,6 +52,8 @@ pub(crate) enum Happened<'a> {
 pub(crate) struct Ending {
     /// Of a capture: what its channel amounts to.
     pub(crate) capture: Option<Box<reconstruct::Session>>,
+    /// Of a capture whose format has one: the chain of hashes through its records.
+    pub(crate) chain: Option<Chain>,
     /// Ids of further sessions in the record, which are not exported.
     pub(crate) others: Vec<String>,
     /// Times count from the beginning: when that was is not known.
@@ -83,11 +86,22 @@ impl Source {
             Kind::Transcript => self.stored(Reader::Transcript(Box::default()), sink),
             Kind::LogStream => self.stored(Reader::LogStream(Box::default()), sink),
             Kind::Recording => self.recording(sink),
-            other => Err(io::Error::new(
+            other @ Kind::ApiCall => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("{}: nothing of this kind ({other:?}) is exported", self.input.path),
             )),
         }
+    }
+
+    /// The chain of hashes through a capture's records; `None` if the format has none.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn chain(&self) -> io::Result<Option<Chain>> {
+        if self.input.kind != Kind::Capture {
+            return Ok(None);
+        }
+        Ok(capture::read(&self.input, &self.secrets, &mut |_| Ok(()))?.chain)
     }
 
     /// Reads the record's sessions and their commands.
@@ -131,7 +145,7 @@ impl Source {
         .into_iter();
         let first = sessions.next();
         let others = sessions.map(|session| session.id.unwrap_or_else(|| "without an id".to_owned())).collect();
-        Ok(Ending { capture: first.map(Box::new), others, undated: false })
+        Ok(Ending { capture: first.map(Box::new), others, ..Ending::default() })
     }
 
     fn stored(&self, mut reader: Reader, sink: &mut Sink<'_>) -> io::Result<Ending> {
@@ -221,8 +235,8 @@ fn tell(moment: &Moment, printed: &mut u64, sink: &mut Sink<'_>) -> io::Result<(
         }
         channel::What::Input(bytes) => pass(Happened::Timeline(What::Input(bytes))),
         channel::What::Resize(size) => {
-            let side = |cells: u32| u16::try_from(cells).unwrap_or(u16::MAX);
-            let (cols, rows) = (side(size.cols), side(size.rows));
+            let held = |cells: u32| u16::try_from(cells).unwrap_or(u16::MAX);
+            let (cols, rows) = (held(size.cols), held(size.rows));
             if cols == 0 || rows == 0 {
                 return Ok(());
             }

@@ -15,6 +15,7 @@ use warden_session::timeline::{Deviation, Direction, What};
 use warden_session::{Command, Item, Session};
 
 use super::clock::Clock;
+use super::hex;
 use super::hidden::{Typed, Watch};
 use super::redact::Redactor;
 use super::source::{Ending, Event, Happened, Source};
@@ -103,14 +104,14 @@ impl Survey {
     /// # Errors
     /// What the file system says.
     pub(crate) fn of(source: &Source, rules: &RuleSet, masker: &Masker, redactor: &mut Redactor) -> io::Result<Self> {
-        let sha256 = source.input.sha256()?.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&source.input.sha256()?);
         let mut surveyor = Surveyor::new(source, sha256);
         let ending = source.read(&mut |event| {
             surveyor.event(event);
             Ok(())
         })?;
         let Surveyor { mut survey, typed, steps, .. } = surveyor.finish();
-        survey.ending = ending;
+        survey.ending = Ending { chain: source.chain()?, ..ending };
         survey.session = survey.ending.identity().unwrap_or_default();
         // What a forwarded connection carries is neither shown nor typed.
         let (commands, typed) = if survey.has_no_terminal() {
@@ -334,7 +335,9 @@ impl<'a> Items<'a> {
                 if self.session.as_ref().is_some_and(|first| first.id == session.id) && self.commands.len() < MAX_MARKS
                 {
                     let mut findings = self.detector.command_findings(&session, &self.found_in, &command);
-                    findings.iter_mut().for_each(|finding| self.masker.finding(finding));
+                    for finding in &mut findings {
+                        self.masker.finding(finding);
+                    }
                     self.commands.push((*command, findings));
                 }
             }

@@ -25,7 +25,7 @@ pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> 
     teller.tell(&mut |told| {
         match &told.what {
             Telling::Output(bytes) => {
-                screen.feed(&teller.on_screen(bytes), &mut |event| line(event, &mut outcome, out))
+                screen.feed(&teller.on_screen(bytes), &mut |event| line(event, &mut outcome, out));
             }
             Telling::Mark(Marked::Resize { cols, rows }) => {
                 screen.resize(*rows, *cols, &mut |event| line(event, &mut outcome, out));

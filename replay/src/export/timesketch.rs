@@ -48,7 +48,7 @@ fn moment(start: Timestamp, told: &Told<'_>) -> Timestamp {
 
 fn told_as(teller: &Teller<'_>, told: &Told<'_>) -> Option<Value> {
     Some(match &told.what {
-        Telling::Output(_) | Telling::Input(_) => return None,
+        Telling::Output(_) | Telling::Input(_) | Telling::Typed(_) | Telling::Mark(Marked::Command(_)) => return None,
         Telling::Command(command) => json!({
             "message": escape(&command.text, Lines::Show), "timestamp_desc": "Command Executed", "command": command.text,
             "n": command.n, "prompt": command.prompt, "origin": command.origin, "confidence": command.confidence,
@@ -82,7 +82,6 @@ fn told_as(teller: &Teller<'_>, told: &Told<'_>) -> Option<Value> {
             };
             json!({"message": escape(&in_words(mark).1, Lines::Show), "timestamp_desc": described})
         }
-        Telling::Mark(Marked::Command(_)) => return None,
     })
 }
 

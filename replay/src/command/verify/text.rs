@@ -1,5 +1,6 @@
 //! The report for people: what the capture holds, and what is wrong where.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use warden_protocol::channel::{Anomaly, Report, StreamReport};
@@ -90,7 +91,7 @@ fn messages(channel: &Report) -> String {
         (total(|side| side.decrypted), "decrypted"),
     ] {
         if count > 0 {
-            text.push_str(&format!(", {count} {what}"));
+            let _ = write!(text, ", {count} {what}");
         }
     }
     text

@@ -43,6 +43,7 @@ function dialog(title, rows, keys) {
     return [term, element("dd", value)];
   }));
   if (!$("dialog").open) $("dialog").showModal();
+  $("dialog").scrollTop = 0;
 }
 
 const showVerify = () => dialog("What was verified", view.verify.rows, false);

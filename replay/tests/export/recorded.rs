@@ -9,6 +9,9 @@ use warden_protocol::wire::{MessageType, PayloadType};
 /// Typed at a password prompt.
 pub(crate) const SECRET: &str = "hunter2-S3cret";
 
+/// Part of a command.
+pub(crate) const PASSWORD: &str = "S3cretPw";
+
 /// A capture in frames JSON Lines: commands typed key by key, a password, hostile titles and output, wide characters.
 pub(crate) fn session() -> String {
     let mut session = Session::default();
@@ -26,8 +29,23 @@ pub(crate) fn session() -> String {
     }
     session.input(PayloadType::OUTPUT, "\r");
     session.output("\r\n\u{1b}[?2004hsh-5.2$ ");
+    session.command(SECRET, "sh: command not found\r\n");
+    session.command("mysql -uroot -pS3cretPw shop", "access denied for S3cretPw\r\n");
+    session.type_line("./print");
+    for piece in ["\r\n\u{1b}[?2004l\rhunter2-", "S3c", "ret 1234-", "5678\r\n", "\u{1b}[?2004hsh-5.2$ "] {
+        session.output(piece);
+    }
     session.command("printf img", "<img src=http://leak.test/output onerror=window.owned=1>\r\n");
     session.output("\u{1b}]0;<img src=http://leak.test/title onerror=window.owned=1>\u{7}");
+    session.lines
+}
+
+/// A capture of output in these messages.
+pub(crate) fn printed(pieces: &[&[u8]]) -> String {
+    let mut session = Session::default();
+    for piece in pieces {
+        session.print(piece);
+    }
     session.lines
 }
 
@@ -54,12 +72,12 @@ impl Session {
     }
 
     fn output(&mut self, text: &str) {
-        let frame = Frame::stream(
-            MessageType::OUTPUT_STREAM_DATA,
-            self.printed,
-            PayloadType::OUTPUT,
-            Bytes::copy_from_slice(text.as_bytes()),
-        );
+        self.print(text.as_bytes());
+    }
+
+    fn print(&mut self, bytes: &[u8]) {
+        let bytes = Bytes::copy_from_slice(bytes);
+        let frame = Frame::stream(MessageType::OUTPUT_STREAM_DATA, self.printed, PayloadType::OUTPUT, bytes);
         self.printed += 1;
         self.push("s2c", &frame);
     }
