@@ -292,6 +292,22 @@ fn secrets_are_only_lengths() {
     }
 }
 
+/// A capture may hold an asterisk for each byte that was not echoed.
+#[test]
+fn masked_lines_are_lengths() {
+    let commands = read(&[
+        O("sh$ "),
+        K("stty -echo\r"),
+        O("stty -echo\r\nsh$ "),
+        K("******\r"),
+        O("root\r\nsh$ "),
+        K("****\r"),
+        O("sh$ "),
+    ]);
+    let found: Vec<_> = commands.iter().map(|command| (command.text.as_str(), command.hidden_input.len())).collect();
+    assert_eq!(found, [("stty -echo", 2)]);
+}
+
 #[test]
 fn keys_bind_commands_in_time() {
     let commands = read(&[O("sh$ "), K("id"), O("id"), K("\r"), O("\r\nuid=0\r\nsh$ ")]);
