@@ -168,6 +168,14 @@ fn recordings_give_their_commands() {
 }
 
 #[test]
+fn hidden_input_is_shown_by_its_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let cast = file(&folder, "cast", asciicast(2, true));
+    let run = warden(&["commands", cast.to_str().unwrap()]);
+    assert!(run.out.contains("hidden input, 7 bytes") && !run.out.contains("hunter2"), "{}", run.out);
+}
+
+#[test]
 fn damage_is_told_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let cast = asciicast(2, true);

@@ -228,6 +228,9 @@ impl Extractor {
         if line.text.trim().is_empty() {
             return;
         }
+        if line.is_masked() {
+            return self.hide(line);
+        }
         let confidence = if line.exact { Confidence::Medium } else { Confidence::Low };
         let mut marks = vec![Mark::NoEcho];
         marks.extend(Some(Mark::Edited).filter(|_| line.edited));
