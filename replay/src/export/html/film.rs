@@ -183,3 +183,30 @@ fn keep(event: screen::Event, hidden: &mut Vec<String>) {
         hidden.push(format!("{}: {text}", kind.as_str()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_could_read_is_passed_over() {
+        let (mut film, mut seed) = (Film::new(80, 24, 60_000), 1_u32);
+        let mut noise = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from_u32(0x21 + (seed >> 16) % 0x5e).unwrap()
+        };
+        for ms in (0..60_000).step_by(34) {
+            let screen: String = std::iter::repeat_with(&mut noise).take(80 * 24).collect();
+            film.output(ms, screen.as_bytes()).unwrap();
+        }
+        film.output(60_000, b"\x1b[2J\x1b[Hthe end").unwrap();
+        let passed_over = film.passed_over;
+        let (packed, _) = film.finish().unwrap();
+        assert!(passed_over > 100, "{passed_over}");
+        assert!(packed.len() as u64 <= PACKED_PER_HOUR + PACKED_PER_HOUR / 10, "{}", packed.len());
+        let mut raw = String::new();
+        let mut inflated = flate2::read::DeflateDecoder::new(packed.as_slice());
+        std::io::Read::read_to_string(&mut inflated, &mut raw).unwrap();
+        assert!(raw.lines().last().unwrap().contains("the end"), "the last screen is always kept");
+    }
+}

@@ -3,7 +3,7 @@ const $ = (id) => document.getElementById(id);
 const KINDS = { command: "Commands", finding: "Findings", input: "Hidden input", resize: "Resizes", gap: "Gaps", note: "Notes" };
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64];
 const IDLE_MS = 2000;
-const state = { time: 0, playing: false, speed: 1, idle: true, last: 0, zoom: 1, kinds: new Set(), query: "", waited: 0, pinned: null };
+const state = { time: 0, playing: false, speed: 1, idle: true, last: 0, zoom: 1, kinds: new Set(), query: "", waited: 0, pinned: null, current: -1 };
 let screens = null;
 let painter = null;
 let entries = [];
@@ -85,7 +85,7 @@ function drawTicks() {
 
 function makeList() {
   entries = view.marks.map((mark) => {
-    const item = element("li");
+    const item = element("li", undefined, "later");
     const button = element("button");
     button.type = "button";
     button.append(element("time", clock(mark.time)), body(mark));
@@ -140,19 +140,25 @@ function highlight(box, query) {
   box.replaceChildren(text.slice(0, at), element("mark", text.slice(at, at + query.length)), text.slice(at + query.length));
 }
 
+// Marks the entry that time has reached; only entries between the old and the new one change.
 function follow() {
-  let current = -1;
-  entries.forEach((entry, at) => {
-    if (entry.mark.time <= state.time) current = at;
-    entry.item.classList.toggle("later", entry.mark.time > state.time);
-  });
-  entries.forEach((entry, at) => {
-    const now = at === current;
-    if (now === entry.item.classList.contains("now")) return;
-    entry.item.classList.toggle("now", now);
-    if (now) entry.item.setAttribute("aria-current", "true"); else entry.item.removeAttribute("aria-current");
-    if (now) keepInSight(entry.item);
-  });
+  let low = 0, high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (entries[middle].mark.time <= state.time) low = middle + 1; else high = middle;
+  }
+  const [before, current] = [state.current, low - 1];
+  if (before === current) return;
+  for (let at = Math.min(before, current) + 1; at <= Math.max(before, current); at += 1) {
+    entries[at].item.classList.toggle("later", at > current);
+  }
+  for (const [at, now] of [[before, false], [current, true]]) {
+    const item = entries[at]?.item;
+    item?.classList.toggle("now", now);
+    if (now) item?.setAttribute("aria-current", "true"); else item?.removeAttribute("aria-current");
+  }
+  state.current = current;
+  if (current >= 0) keepInSight(entries[current].item);
 }
 
 // Scrolls the list alone: scrollIntoView would move the page on a phone.
