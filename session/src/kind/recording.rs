@@ -37,7 +37,8 @@ struct Header {
 fn is_asciicast(head: &[u8]) -> bool {
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let line = text.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty() && !line.starts_with(b"#"));
-    let header: Option<Header> = line.filter(|line| line.starts_with(b"{")).and_then(|l| serde_json::from_slice(l).ok());
+    let header: Option<Header> =
+        line.filter(|line| line.starts_with(b"{")).and_then(|l| serde_json::from_slice(l).ok());
     header.is_some_and(|header| match header.version {
         2 => header.width.is_some(),
         3 => header.term.is_some(),
@@ -91,7 +92,11 @@ mod tests {
         let back = [frame(9, b"$ "), frame(2, b"ls"), frame(2, b"x")].concat();
         let rows: &[(&str, &[u8], Option<RecordingFormat>)] = &[
             ("v3", br#"{"version":3,"term":{"cols":80,"rows":24}}"#, Some(RecordingFormat::Asciicast)),
-            ("v3 behind a comment", b"# x\n{\"version\":3,\"term\":{}}\n[0.1,\"o\",\"x\"]", Some(RecordingFormat::Asciicast)),
+            (
+                "v3 behind a comment",
+                b"# x\n{\"version\":3,\"term\":{}}\n[0.1,\"o\",\"x\"]",
+                Some(RecordingFormat::Asciicast),
+            ),
             ("v1", br#"{"version":1,"width":80,"height":24,"stdout":[]}"#, None),
             ("other JSON", br#"{"version":2,"resources":[]}"#, None),
             ("one frame", &whole, Some(RecordingFormat::Ttyrec)),
