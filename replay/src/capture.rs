@@ -5,14 +5,17 @@
 //!
 //! | format | module | one record is |
 //! |---|---|---|
+//! | `warden`'s own | [`own`], [`chained`] | a record in a chain of hashes |
 //! | frames JSON Lines | [`frames`] | a line `{"t":epoch seconds,"dir":"c2s\|s2c\|a2s\|s2a","opcode":1\|2,"b64":"…"}` |
 //! | HAR of a browser | [`har`] | an element of `_webSocketMessages` |
 //! | pcap, pcapng | [`packet`] | a packet |
 
+mod chained;
 mod damage;
 mod frames;
 mod har;
 mod http;
+pub(crate) mod own;
 mod packet;
 mod secrets;
 mod tls;
@@ -21,9 +24,6 @@ mod walk;
 mod websocket;
 
 use std::io;
-
-#[allow(dead_code, unused_imports)] // Until `record` and `verify` use all of it.
-pub(crate) mod own;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -88,26 +88,12 @@ pub(crate) struct Socket {
 }
 
 /// What a capture says of itself as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Its format.
     pub(crate) format: CaptureFormat,
-    /// Whether its records are those that were written.
-    pub(crate) chain: Chain,
-}
-
-/// State of the chain of hashes through the records of a capture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Chain {
-    /// The format has none.
-    Absent,
-    /// Each record's hash follows from those before.
-    Whole,
-    /// It breaks at this record, counted from 0.
-    Broken {
-        /// Number of the first record that does not follow from those before.
-        record: u64,
-    },
+    /// The chain of hashes through its records; `None` if the format has none.
+    pub(crate) chain: Option<own::Chain>,
 }
 
 /// Where what is found goes. An error ends the reading and is handed on.
@@ -120,11 +106,6 @@ pub(crate) type Sink<'a> = dyn FnMut(Found) -> io::Result<()> + 'a;
 pub(crate) fn read(input: &Input, secrets: &Secrets, sink: &mut Sink<'_>) -> io::Result<Facts> {
     let format = recognise(input)?;
     let mut reader = Reader::new(format, input, secrets)?;
-    let mut facts = Facts { format, chain: Chain::Absent };
-    let sink = &mut |found| {
-        facts.note(&found);
-        sink(found)
-    };
     let mut outcome = Ok(());
     let mut length = 0_u64;
     let deviation = input.bytes(&mut |bytes| {
@@ -132,20 +113,11 @@ pub(crate) fn read(input: &Input, secrets: &Secrets, sink: &mut Sink<'_>) -> io:
         reader.feed(bytes, &mut |found| pass(&mut outcome, sink, found));
         outcome.is_ok()
     })?;
-    reader.finish(&mut |found| pass(&mut outcome, sink, found));
+    let chain = reader.finish(&mut |found| pass(&mut outcome, sink, found));
     if let Some(deviation) = deviation {
         pass(&mut outcome, sink, Found::Damage { offset: length, damage: Damage::Container(deviation) });
     }
-    outcome.map(|()| facts)
-}
-
-impl Facts {
-    fn note(&mut self, found: &Found) {
-        let broken = matches!(self.chain, Chain::Broken { .. });
-        if let (Found::Damage { damage: Damage::BrokenChain { record }, .. }, false) = (found, broken) {
-            self.chain = Chain::Broken { record: *record };
-        }
-    }
+    outcome.map(|()| Facts { format, chain })
 }
 
 fn pass(outcome: &mut io::Result<()>, sink: &mut Sink<'_>, found: Found) {
@@ -166,12 +138,14 @@ fn recognise(input: &Input) -> io::Result<CaptureFormat> {
 enum Reader {
     Frames(frames::FramesReader),
     Har(Box<har::HarReader>),
-    Packets(Box<packet::PacketReader>),
+    Packets(Box<PacketReader>),
+    Own(Box<chained::ChainedReader>),
 }
 
 impl Reader {
     fn new(format: CaptureFormat, input: &Input, secrets: &Secrets) -> io::Result<Self> {
         Ok(match format {
+            CaptureFormat::Own => Self::Own(Box::default()),
             CaptureFormat::Frames => Self::Frames(frames::FramesReader::default()),
             CaptureFormat::Har => {
                 let mut reader = har::HarReader::urls();
@@ -199,14 +173,114 @@ impl Reader {
             Self::Frames(reader) => reader.feed(bytes, sink),
             Self::Har(reader) => reader.feed(bytes, sink),
             Self::Packets(reader) => reader.feed(bytes, sink),
+            Self::Own(reader) => reader.feed(bytes, sink),
         }
     }
 
-    fn finish(self, sink: &mut dyn FnMut(Found)) {
+    /// The capture ends here; the state of its chain.
+    fn finish(self, sink: &mut dyn FnMut(Found)) -> Option<own::Chain> {
         match self {
             Self::Frames(reader) => reader.finish(sink),
             Self::Har(reader) => reader.finish(sink),
             Self::Packets(reader) => reader.finish(sink),
+            Self::Own(reader) => return Some(reader.finish(sink)),
         }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/");
+    const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/captures/");
+
+    /// A generator without state to speak of: xorshift.
+    fn next(seed: &mut u64) -> usize {
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        usize::try_from(*seed >> 33).unwrap()
+    }
+
+    fn run(mut reader: Reader, bytes: &[u8], piece: usize) -> (usize, usize) {
+        let (mut messages, mut damage) = (0, 0);
+        let mut sink = |found| match found {
+            Found::Message { .. } => messages += 1,
+            Found::Damage { .. } => damage += 1,
+            Found::Socket { .. } => {}
+        };
+        bytes.chunks(piece).for_each(|piece| reader.feed(piece, &mut sink));
+        reader.finish(&mut sink);
+        (messages, damage)
+    }
+
+    fn readers() -> [fn() -> Reader; 5] {
+        [
+            || Reader::Frames(frames::FramesReader::default()),
+            || Reader::Har(Box::new(har::HarReader::messages(har::Urls::default()))),
+            || Reader::Packets(Box::new(PacketReader::pcap(tls::KeyLog::default()))),
+            || Reader::Packets(Box::new(PacketReader::pcapng(tls::KeyLog::default()))),
+            || Reader::Own(Box::default()),
+        ]
+    }
+
+    /// Captures that are damaged in every way, and noise: nothing panics, and what is damaged is not passed over in silence.
+    #[test]
+    fn readers_take_any_bytes() {
+        let mut samples: Vec<Vec<u8>> =
+            vec![vec![0; 4096], (0..4096).map(|n| u8::try_from(n * 31 % 251).unwrap()).collect()];
+        for folder in [DATA, EXAMPLES] {
+            samples
+                .extend(std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()));
+        }
+        let mut seed = 0x5eed;
+        for sample in &samples {
+            for reader in readers() {
+                for _ in 0..12 {
+                    let mut bytes = sample.clone();
+                    for _ in 0..=next(&mut seed) % 8 {
+                        let (at, to) = (next(&mut seed) % bytes.len(), next(&mut seed));
+                        match next(&mut seed) % 4 {
+                            0 => bytes[at] = u8::try_from(to & 255).unwrap(),
+                            1 => bytes[at] ^= 1 << (to % 8),
+                            2 => drop(bytes.drain(at..(at + to % 40).min(bytes.len()))),
+                            _ => drop(bytes.splice(at..at, std::iter::repeat_n(b'0', to % 40))),
+                        }
+                        if bytes.is_empty() {
+                            bytes.push(0);
+                        }
+                    }
+                    run(reader(), &bytes, 1 + next(&mut seed) % 3000);
+                }
+            }
+        }
+    }
+
+    /// How a capture is cut into pieces does not matter.
+    #[test]
+    fn pieces_do_not_matter() {
+        let pcap = std::fs::read(format!("{DATA}vlan-fragments.pcap")).unwrap();
+        for piece in [1, 7, 100, 1 << 20] {
+            let reader = Reader::Packets(Box::new(PacketReader::pcap(tls::KeyLog::default())));
+            assert_eq!(run(reader, &pcap, piece), (20, 0), "{piece}");
+        }
+    }
+
+    /// A damaged record header costs the packets around it, not the rest of the file.
+    #[test]
+    fn packets_behind_a_damaged_record_are_read() {
+        let pcap = std::fs::read(format!("{DATA}raw.pcap")).unwrap();
+        let mut damaged = pcap.clone();
+        // The length of the sixth packet, whatever it is.
+        let mut at = 24;
+        for _ in 0..5 {
+            at += 16 + u32::from_le_bytes(damaged[at + 8..at + 12].try_into().unwrap()) as usize;
+        }
+        damaged[at + 11] = 0xff;
+        let reader = || Reader::Packets(Box::new(PacketReader::pcap(tls::KeyLog::default())));
+        let (messages, damage) = run(reader(), &damaged, 4096);
+        assert!(messages >= 15 && damage >= 1, "{messages} {damage}");
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use warden_session::Kind;
 
+use crate::record::OnError;
+
 /// Knows what was done inside AWS Session Manager sessions.
 ///
 /// Reads what AWS keeps of a session (S3 transcripts, CloudWatch log streams, CloudTrail records), works out which commands
@@ -99,6 +101,9 @@ pub(crate) struct Keys {
     /// TLS secrets of a packet capture (`SSLKEYLOGFILE`)
     #[arg(long, value_name = "FILE")]
     pub(crate) keylog: Option<PathBuf>,
+    /// age identities of an encrypted capture, as `age-keygen` writes them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
 }
 
 /// `warden frames`.
@@ -191,8 +196,26 @@ pub(crate) struct Play {
 /// `warden record`.
 #[derive(Debug, Args)]
 pub(crate) struct Record {
+    /// Where to write the capture, which must not exist; without it SESSION-ID.warden in the current folder
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// What to do when the capture cannot be written
+    #[arg(long, value_enum, default_value_t = OnError::Stop)]
+    pub(crate) on_error: OnError,
+    /// Keep typed characters that were not echoed, passwords among them; without it they are masked
+    #[arg(long)]
+    pub(crate) keep_input: bool,
+    /// Encrypt the capture for this age recipient (repeatable)
+    #[arg(long, value_name = "age1…")]
+    pub(crate) recipient: Vec<String>,
+    /// Encrypt the capture for the age recipients in this file (repeatable)
+    #[arg(short = 'R', long, value_name = "FILE")]
+    pub(crate) recipients_file: Vec<PathBuf>,
+    /// Root certificates to trust besides the system's, for a network that opens TLS (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
     /// The command that starts the session, behind `--`
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
 }
 

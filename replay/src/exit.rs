@@ -9,13 +9,15 @@ use crate::report::complain;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// Nothing was found.
-    Clean = 0,
+    Clean,
     /// There are findings.
-    Findings = 1,
+    Findings,
     /// Bad usage, or an input that cannot be read.
-    Unreadable = 2,
+    Unreadable,
     /// Done, but something is missing.
-    Incomplete = 3,
+    Incomplete,
+    /// `record`: the exit code of the command that was run.
+    Passed(u8),
 }
 
 impl Exit {
@@ -29,6 +31,17 @@ impl Exit {
         Self::Unreadable
     }
 
+    /// The number.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Findings => 1,
+            Self::Unreadable => 2,
+            Self::Incomplete => 3,
+            Self::Passed(code) => code,
+        }
+    }
+
     /// This exit if the condition holds, else a clean one.
     pub(crate) fn when(self, condition: bool) -> Self {
         if condition { self } else { Self::Clean }
@@ -37,6 +50,6 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }

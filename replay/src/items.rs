@@ -133,14 +133,14 @@ impl Open {
 
 /// What a message of the channel means on a timeline. The separate error stream of a command without a terminal is no part
 /// of it: nobody types there.
-fn happened(message: &Message, side: Side, forwards: bool) -> Option<What<'_>> {
-    let cells = |cells: u32| u16::try_from(cells).unwrap_or(u16::MAX);
+fn happened(message: &Message, from: Side, forwards: bool) -> Option<What<'_>> {
+    let side = |cells: u32| u16::try_from(cells).unwrap_or(u16::MAX);
     Some(match message {
         Message::Output(bytes) if !forwards => What::Output(bytes),
         Message::Input(bytes) if !forwards => What::Input(bytes),
-        Message::Resize(size) => What::Resize { cols: cells(size.cols), rows: cells(size.rows) },
+        Message::Resize(size) => What::Resize { cols: side(size.cols), rows: side(size.rows) },
         Message::Missing(missing) => What::Gap {
-            direction: if side == Side::Client { Direction::Input } else { Direction::Output },
+            direction: if from == Side::Client { Direction::Input } else { Direction::Output },
             messages: missing.count(),
         },
         Message::Sealed { .. } => What::Deviation(Deviation::Encrypted),
@@ -150,9 +150,10 @@ fn happened(message: &Message, side: Side, forwards: bool) -> Option<What<'_>> {
 
 /// The command that a session document names: `{"linux":{"commands":"…"},"windows":…,"macos":…}`. The platforms that the
 /// session does not run on have none.
-fn program(properties: &serde_json::Value) -> Option<String> {
+pub(crate) fn program(properties: &serde_json::Value) -> Option<String> {
     let commands = |platform: &str| properties.get(platform)?.get("commands")?.as_str();
-    let command = ["linux", "macos", "windows"].iter().find_map(|platform| commands(platform).filter(|c| !c.is_empty()));
+    let command =
+        ["linux", "macos", "windows"].iter().find_map(|platform| commands(platform).filter(|c| !c.is_empty()));
     command.map(ToOwned::to_owned)
 }
 

@@ -4,8 +4,8 @@ mod capture;
 mod cli;
 mod command;
 mod exit;
-mod index;
 mod export;
+mod index;
 mod input;
 mod items;
 mod paint;
@@ -13,9 +13,10 @@ mod pipeline;
 mod player;
 mod progress;
 mod reconstruct;
-mod recording;
-#[allow(dead_code, unused_imports)]
 mod record;
+mod recording;
+#[cfg(feature = "aws")]
+mod remote;
 mod report;
 mod ruleset;
 mod tty;
@@ -25,6 +26,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Some(code) = record::answer() {
+        return code;
+    }
     let cli = cli::Cli::parse();
     match command::run(&cli) {
         Ok(exit) => exit.into(),

@@ -33,7 +33,7 @@ pub(crate) struct Moment {
     pub(crate) at: Timestamp,
     /// Sequence number of a stream message.
     pub(crate) sequence: Option<i64>,
-    /// CreatedDate: milliseconds since 1970 by the sender's clock.
+    /// `CreatedDate`: milliseconds since 1970 by the sender's clock.
     pub(crate) created: Option<u64>,
     /// Bytes of terminal output (payload type 1 of the agent, in plaintext) before this moment: its place in the
     /// reassembled output stream. For output the first byte is here.
@@ -42,6 +42,15 @@ pub(crate) struct Moment {
     pub(crate) side: Side,
     /// What happened.
     pub(crate) what: What,
+}
+
+impl Moment {
+    /// As the event of the channel that it was, for readers of these; `None` for damage.
+    pub(crate) fn event(&self) -> Option<channel::Event> {
+        let What::Channel(what) = &self.what else { return None };
+        let Self { n, at, created, side, sequence, .. } = *self;
+        Some(channel::Event { n, at, created, side, sequence, what: what.clone() })
+    }
 }
 
 /// What a [`Moment`] is about.

@@ -18,6 +18,9 @@ const FRAME: Duration = Duration::from_millis(33);
 /// Time between two looks at an index that is being built.
 const IDLE_FRAME: Duration = Duration::from_millis(120);
 
+/// Exit code of a process whose terminal was taken away: what a shell reports for SIGHUP.
+const HUNG_UP: i32 = 128 + signal_hook::consts::SIGHUP;
+
 /// Plays until the user ends it.
 ///
 /// # Errors
@@ -30,14 +33,22 @@ pub(crate) fn run(
 ) -> io::Result<()> {
     let ended = Arc::new(AtomicBool::new(false));
     let mut signals = Vec::new();
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP, signal_hook::consts::SIGINT] {
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signals.push(signal_hook::flag::register(signal, ended.clone())?);
     }
+    // A terminal that is gone needs no restoring, and reading keys from it would never return.
+    signals.push(signal_hook::flag::register_conditional_shutdown(
+        signal_hook::consts::SIGHUP,
+        HUNG_UP,
+        Arc::new(AtomicBool::new(true)),
+    )?);
     // A panic puts the terminal back before it speaks.
     let terminal = ratatui::try_init()?;
     let outcome = Tty { terminal, player, stage: Stage::new(shared), shared: shared.clone(), color }.play(&ended, raw);
     let restored = ratatui::try_restore();
-    signals.into_iter().for_each(|signal| drop(signal_hook::low_level::unregister(signal)));
+    for signal in signals {
+        signal_hook::low_level::unregister(signal);
+    }
     outcome.and(restored)
 }
 

@@ -325,6 +325,7 @@ fn command(text: &str) -> Command {
         confidence: Confidence::High,
         offset: 0..1,
         marks: BTreeSet::new(),
+        hidden_input: Vec::new(),
         user: None,
         cwd: None,
         invocations: parse(text, Dialect::Posix).invocations,

@@ -84,6 +84,12 @@ impl Account {
         elements(&self.call("s3", "GET", &format!("/{bucket}?list-type=2"), &[], Vec::new()).text(), "Key")
     }
 
+    /// Configuration of a function.
+    pub fn function(&self, name: &str) -> Value {
+        let path = format!("/2015-03-31/functions/{name}/configuration");
+        serde_json::from_slice(&self.call("lambda", "GET", &path, &[], Vec::new()).body).unwrap()
+    }
+
     /// Invokes a function and returns what it answered; an error is what the function reported.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ pub mod faults;
 pub mod http;
 pub mod ministack;
 pub mod runtime;
+pub mod sessions;
 
 pub mod score;
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::aws::{Account, REGION};
@@ -136,8 +137,17 @@ impl Stack {
     }
 
     /// A new queue that gets every machine alert, or those that a filter policy lets pass.
-    pub fn alerts(&self, filter: Option<&serde_json::Value>) -> String {
-        self.account.subscribe(&self.topic("machine"), "alerts", filter)
+    pub fn alerts(&self, queue: &str, filter: Option<&Value>) -> String {
+        self.account.subscribe(&self.topic("machine"), queue, filter)
+    }
+
+    /// Environment that the template gives a function, with AWS at another endpoint.
+    pub fn environment(&self, function: &str, endpoint: &str) -> Vec<(String, String)> {
+        let found = self.account.function(&format!("session-warden-{function}"));
+        let variables = found["Environment"]["Variables"].as_object().unwrap();
+        let own = [("AWS_ACCESS_KEY_ID", self.account.id.as_str()), ("AWS_ENDPOINT_URL", endpoint)];
+        let given = variables.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+        given.chain(own).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 }
 

@@ -3,9 +3,11 @@
 //! Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
@@ -18,6 +20,8 @@ use crate::{aws::REGION, bootstrap};
 pub struct Runtime {
     /// From the start of the process until it asked for its first event.
     pub init: Duration,
+    /// What it wrote to its log.
+    log: Arc<Mutex<String>>,
     child: Child,
     events: Sender<String>,
     answers: Receiver<Answer>,
@@ -41,15 +45,15 @@ enum Answer {
 }
 
 impl Runtime {
-    /// Starts the `bootstrap` for a handler, with the environment of the template's functions and `environment`.
+    /// Starts the `bootstrap` for a handler. `time` is the function's timeout.
     ///
     /// # Errors
     /// What it reports while it starts.
-    pub fn start(handler: &str, environment: &[(&str, &str)]) -> Result<Self, Failure> {
+    pub fn start(handler: &str, environment: &[(String, String)], time: Duration) -> Result<Self, Failure> {
         let (events, next) = channel::<String>();
         let (told, answers) = channel();
         let next = Arc::new(Mutex::new(next));
-        let api = Server::start(move |request, stream| answer(&request, &next, &told).write(stream));
+        let api = Server::start(move |request, stream| answer(&request, time, &next, &told).write(stream));
         let mut command = Command::new(bootstrap::executable());
         command
             .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
@@ -62,11 +66,13 @@ impl Runtime {
             .env("AWS_REGION", REGION)
             .env("AWS_ACCESS_KEY_ID", "111111111111")
             .env("AWS_SECRET_ACCESS_KEY", "none")
-            .envs(environment.iter().copied())
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(Stdio::null());
+            .stdout(Stdio::piped());
         let started = Instant::now();
-        let mut runtime = Self { init: Duration::ZERO, child: command.spawn().unwrap(), events, answers, _api: api };
+        let mut child = command.spawn().unwrap();
+        let log = gathered(child.stdout.take().unwrap());
+        let mut runtime = Self { init: Duration::ZERO, log, child, events, answers, _api: api };
         loop {
             match runtime.answers.recv_timeout(Duration::from_millis(100)) {
                 Ok(Answer::Failure(failure)) => return Err(failure),
@@ -97,6 +103,16 @@ impl Runtime {
         }
     }
 
+    /// Hands an event over, and does not wait.
+    pub fn begin(&self, event: &Value) {
+        self.events.send(event.to_string()).unwrap();
+    }
+
+    /// Takes what it has written to its log.
+    pub fn take_log(&self) -> String {
+        std::mem::take(&mut self.log.lock().unwrap())
+    }
+
     /// The most memory that the process has held, in bytes (`VmHWM`).
     pub fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -118,8 +134,20 @@ impl Drop for Runtime {
     }
 }
 
+/// What a process writes, line by line.
+fn gathered(out: ChildStdout) -> Arc<Mutex<String>> {
+    let log = Arc::new(Mutex::new(String::new()));
+    let kept = Arc::clone(&log);
+    thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            kept.lock().unwrap().extend([line.as_str(), "\n"]);
+        }
+    });
+    log
+}
+
 /// One call of the Runtime API. The thread that serves `next` waits until a test has an event.
-fn answer(request: &Request, next: &Mutex<Receiver<String>>, told: &Sender<Answer>) -> Response {
+fn answer(request: &Request, time: Duration, next: &Mutex<Receiver<String>>, told: &Sender<Answer>) -> Response {
     let path = request.target.as_str();
     let done = || Response::new(202, "application/json", "{}");
     let failure = || {
@@ -132,7 +160,7 @@ fn answer(request: &Request, next: &Mutex<Receiver<String>>, told: &Sender<Answe
         let _ = told.send(Answer::Ready);
         let Ok(event) = next.lock().unwrap().recv() else { return Response::new(410, "text/plain", "") };
         let mut response = Response::new(200, "application/json", event);
-        let deadline = SystemTime::now() + Duration::from_mins(3);
+        let deadline = SystemTime::now() + time;
         let deadline = deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
         let function = format!("arn:aws:lambda:{REGION}:111111111111:function:session-warden");
         let headers = [

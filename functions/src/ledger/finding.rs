@@ -116,9 +116,10 @@ fn command(value: &Value) -> Option<Command> {
         confidence: named(value.get("confidence")?, &confidences)?,
         offset: at(0)..at(1),
         marks: texts(value, "marks").iter().filter_map(|name| mark(name)).collect::<BTreeSet<_>>(),
+        // Only captures tell of it.
+        hidden_input: Vec::new(),
         user: text(value, "user"),
         cwd: text(value, "cwd"),
-        hidden_input: Vec::new(),
         invocations: list(value, "invocations", |value| {
             let decoded = value.get("decoded").and_then(Value::as_bool).unwrap_or_default();
             Some(Invocation { argv: texts(value, "argv"), via: texts(value, "via"), decoded })

@@ -3,6 +3,8 @@
 use thiserror::Error;
 use warden_session::timeline::Deviation;
 
+use super::own;
+
 /// A way in which a capture is damaged or less than whole. Never holds bytes of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum Damage {
@@ -34,16 +36,19 @@ pub(crate) enum Damage {
     #[error("TLS: {0}")]
     Tls(&'static str),
     /// TLS without its secrets.
-    #[error("TLS to {} is not decrypted: its secrets are neither in the capture nor in --keylog", shown(.host))]
+    #[error("TLS to {} is not decrypted: its secrets are neither in the capture nor in --keylog", shown(.host.as_deref()))]
     NoTlsSecrets {
         /// The server, as the client asked for it.
         host: Option<String>,
     },
-    /// A record's hash does not follow from those before: it, or one before it, was changed, removed or moved.
-    #[error("the chain of hashes breaks at record {record}")]
-    BrokenChain {
-        /// Number of the record, from 0.
-        record: u64,
+    /// A record of `warden`'s own format is not what was written, or not where it was.
+    #[error(transparent)]
+    Record(#[from] own::Damage),
+    /// The recorder could not write these messages.
+    #[error("{messages} messages passed here that could not be recorded")]
+    NotRecorded {
+        /// How many.
+        messages: u64,
     },
     /// The record before this one is later.
     #[error("the clock goes back by {ms} ms")]
@@ -51,16 +56,18 @@ pub(crate) enum Damage {
         /// Milliseconds.
         ms: i64,
     },
+    /// The capture holds no data channel.
+    #[error("no message of a data channel is in the capture")]
+    NoChannel,
     /// Messages of another session, in a format that cannot tell sessions apart.
     #[error("messages of another session are mixed in")]
     OtherSession,
 }
 
-fn shown(host: &Option<String>) -> String {
+fn shown(host: Option<&str>) -> String {
     // A host name is hostile text: what is none of one is left out.
     let is_legal = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    host.as_deref()
-        .map_or_else(|| "an unnamed server".to_owned(), |host| host.chars().filter(is_legal).take(253).collect())
+    host.map_or_else(|| "an unnamed server".to_owned(), |host| host.chars().filter(is_legal).take(253).collect())
 }
 
 impl Damage {
@@ -71,11 +78,26 @@ impl Damage {
 
     /// Whether messages may be missing (exit code 3).
     pub(crate) fn is_incomplete(&self) -> bool {
-        !self.is_contradiction() && !matches!(self, Self::ClockBack { .. })
+        match self {
+            Self::OtherSession | Self::ClockBack { .. } => false,
+            // An altered record may still be read; one that was taken out, or is none, cannot.
+            Self::Record(damage) => {
+                use own::Damage as D;
+                matches!(
+                    damage,
+                    D::Unreadable { .. } | D::Missing { .. } | D::Cut { .. } | D::NotClosed { .. } | D::Version { .. }
+                )
+            }
+            _ => true,
+        }
     }
 
     /// Whether the capture contradicts itself (exit code 1).
     pub(crate) fn is_contradiction(&self) -> bool {
-        matches!(self, Self::OtherSession | Self::BrokenChain { .. })
+        match self {
+            Self::OtherSession => true,
+            Self::Record(damage) => damage.breaks_at().is_some(),
+            _ => false,
+        }
     }
 }

@@ -237,10 +237,9 @@ impl Entry {
 
 /// The end that opened the connection; where its start is not in the capture, the one with the higher port.
 fn client_of(segment: &Segment<'_>) -> End {
-    match (segment.syn, segment.acknowledgment) {
-        (true, None) => segment.from,
-        (true, Some(_)) => segment.to,
-        (false, _) if segment.from.1 >= segment.to.1 => segment.from,
-        (false, _) => segment.to,
-    }
+    let opens = match (segment.syn, segment.acknowledgment) {
+        (true, acknowledgment) => acknowledgment.is_none(),
+        (false, _) => segment.from.1 >= segment.to.1,
+    };
+    if opens { segment.from } else { segment.to }
 }

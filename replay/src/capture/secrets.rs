@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use warden_protocol::seal::SessionKey;
@@ -15,6 +16,8 @@ pub(crate) struct Secrets {
     key: Option<String>,
     /// Lines of an `SSLKEYLOGFILE`.
     pub(super) keylog: Vec<u8>,
+    /// A file of age identities.
+    pub(crate) identity: Option<PathBuf>,
 }
 
 impl Secrets {
@@ -30,7 +33,7 @@ impl Secrets {
             Some(path) => fs::read(path).with_context(|| format!("--keylog {}", path.display()))?,
             None => Vec::new(),
         };
-        Ok(Self { key: keys.key.clone(), keylog })
+        Ok(Self { key: keys.key.clone(), keylog, identity: keys.identity.clone() })
     }
 
     /// The session's data key, if it was given.
@@ -45,6 +48,7 @@ impl fmt::Debug for Secrets {
         f.debug_struct("Secrets")
             .field("key", &self.key.is_some())
             .field("keylog_bytes", &self.keylog.len())
+            .field("identity", &self.identity)
             .finish_non_exhaustive()
     }
 }

@@ -67,7 +67,7 @@ enum Phase {
     Clear,
     /// TLS 1.3: the handshake's keys, and the first keys of the application.
     Handshake(Option<Keys>, Option<Keys>),
-    /// TLS 1.2: keys that ChangeCipherSpec puts into use.
+    /// TLS 1.2: keys that `ChangeCipherSpec` puts into use.
     Pending(Option<Keys>),
     /// The application's keys.
     Open(Keys),
@@ -205,27 +205,23 @@ impl Tls {
         let Phase::Open(keys) = &mut side.phase else { return };
         let tries = if side.skipped { MAX_LOST_RECORDS } else { 0 };
         let before = keys.number();
-        match keys.open(header, body, tries) {
-            Some((kind, bytes)) => {
-                let bytes = bytes.to_vec();
-                if keys.number() > before + 1 {
-                    sink(Opened::Lost);
-                }
-                side.skipped = false;
-                match kind {
-                    23 => sink(Opened::Bytes { at: place.0, offset: place.1, bytes: &bytes }),
-                    22 => self.handshake(from_client, place.1, &bytes, sink),
-                    _ => {}
-                }
+        let Some((kind, bytes)) = keys.open(header, body, tries) else {
+            // The record counts all the same, unless numbers are being tried.
+            if !side.skipped {
+                keys.skip();
             }
-            None => {
-                // The record counts all the same, unless numbers are being tried.
-                if !side.skipped {
-                    keys.skip();
-                }
-                sink(Opened::Lost);
-                self.tell(place.1, Damage::Tls("a record does not open with the logged secret"), sink);
-            }
+            sink(Opened::Lost);
+            return self.tell(place.1, Damage::Tls("a record does not open with the logged secret"), sink);
+        };
+        let bytes = bytes.to_vec();
+        if keys.number() > before + 1 {
+            sink(Opened::Lost);
+        }
+        side.skipped = false;
+        match kind {
+            23 => sink(Opened::Bytes { at: place.0, offset: place.1, bytes: &bytes }),
+            22 => self.handshake(from_client, place.1, &bytes, sink),
+            _ => {}
         }
     }
 

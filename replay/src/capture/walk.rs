@@ -310,7 +310,7 @@ mod tests {
                     }
                     Step::Long { .. } => "long".to_owned(),
                     Step::Broken { offset } => format!("broken at {offset}"),
-                })
+                });
             });
         }
         all.extend(walk.cut().map(|offset| format!("cut at {offset}")));

@@ -280,3 +280,106 @@ fn header_length(bytes: &[u8]) -> Option<usize> {
     };
     Some(length + if second & 0x80 == 0 { 0 } else { 4 })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MASK: [u8; 4] = [0x9a, 0, 0x31, 0xff];
+
+    /// A frame as RFC 6455, 5.2, lays it out.
+    fn frame(opcode: u8, fin: bool, masked: bool, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![opcode | if fin { 0x80 } else { 0 }];
+        let mask = if masked { 0x80 } else { 0 };
+        match payload.len() {
+            length @ 0..126 => frame.push(mask | u8::try_from(length).unwrap()),
+            length @ 126..65_536 => {
+                frame.push(mask | 0x7e);
+                frame.extend(u16::try_from(length).unwrap().to_be_bytes());
+            }
+            length => {
+                frame.push(mask | 0x7f);
+                frame.extend((length as u64).to_be_bytes());
+            }
+        }
+        if masked {
+            frame.extend(MASK);
+            frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        } else {
+            frame.extend_from_slice(payload);
+        }
+        frame
+    }
+
+    fn decode(from_client: bool, bytes: &[u8], pieces: &[usize]) -> Vec<Result<Bytes, Damage>> {
+        let mut all = Vec::new();
+        let mut decoder = Decoder::new(from_client);
+        let (mut rest, mut sizes) = (bytes, pieces.iter().cycle());
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at((*sizes.next().unwrap()).clamp(1, rest.len()));
+            rest = after;
+            decoder.feed(Timestamp::UNIX_EPOCH, 0, piece, &mut |decoded| {
+                all.push(match decoded {
+                    Decoded::Message { bytes, .. } => Ok(bytes),
+                    Decoded::Damage(_, damage) => Err(damage),
+                });
+            });
+        }
+        all
+    }
+
+    #[test]
+    fn what_breaks_the_protocol_is_said_and_the_next_frame_found() {
+        let good = frame(2, true, false, b"\0\0\0\x74rest");
+        let table: &[(&str, Vec<u8>)] = &[
+            ("reserved bits", vec![0xa2, 1, 0]),
+            ("compressed", vec![0xc2, 1, 0]),
+            ("opcode", frame(3, true, false, b"x")),
+            ("long ping", frame(9, true, false, &[0; 126])),
+            ("split ping", frame(9, false, false, b"")),
+            ("masked by the server", frame(2, true, true, b"x")),
+        ];
+        for (name, bad) in table {
+            let mut decoder = Decoder::new(false);
+            let mut all = Vec::new();
+            for bytes in [bad, &good, &good] {
+                decoder.feed(Timestamp::UNIX_EPOCH, 7, bytes, &mut |decoded| all.push(decoded));
+            }
+            assert!(matches!(all.first(), Some(Decoded::Damage(7, Damage::WebSocket(_)))), "{name}");
+            assert_eq!(all.len(), 3, "{name}: {all:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_beyond_the_limit_is_left_out_alone() {
+        let long = frame(2, true, false, &vec![0; MAX_MESSAGE_LENGTH + 1]);
+        let all = decode(false, &[long, frame(1, true, false, b"{}")].concat(), &[100_000]);
+        assert_eq!(all, [Err(Damage::LongRecord { limit: MAX_MESSAGE_LENGTH }), Ok(Bytes::from_static(b"{}"))]);
+    }
+
+    proptest! {
+        /// Any fragmentation, with control frames in between, cut into any pieces, gives the same messages.
+        #[test]
+        fn fragments_and_pieces_do_not_matter(
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..6),
+            fragment in 1_usize..200,
+            pieces in prop::collection::vec(1_usize..90, 1..20),
+            from_client in any::<bool>(),
+        ) {
+            let mut wire = Vec::new();
+            for message in &messages {
+                let parts: Vec<&[u8]> = if message.is_empty() { vec![&[]] } else { message.chunks(fragment).collect() };
+                for (n, part) in parts.iter().enumerate() {
+                    wire.extend(frame(if n == 0 { 2 } else { 0 }, n + 1 == parts.len(), from_client, part));
+                    wire.extend(frame(9, true, from_client, b"keepalive"));
+                }
+            }
+            wire.extend(frame(8, true, from_client, b""));
+            let decoded = decode(from_client, &wire, &pieces);
+            let expected: Vec<Result<Bytes, Damage>> = messages.into_iter().map(|message| Ok(Bytes::from(message))).collect();
+            prop_assert_eq!(decoded, expected);
+        }
+    }
+}

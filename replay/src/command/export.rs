@@ -15,10 +15,13 @@ use crate::export::asciicast::Version;
 use crate::export::redact::Redactor;
 use crate::export::survey::Survey;
 use crate::export::telling::Teller;
-use crate::export::{Policy, Source, asciicast, html, json, text, timesketch};
+use crate::export::{Policy, Source, asciicast, html, json, pcap, streams, text, timesketch};
 use crate::input::Input;
-use crate::report::warn;
+use crate::report::{complain, warn};
 use crate::ruleset;
+
+/// What writes a form.
+type Writer<'a> = dyn FnMut(&mut dyn Write) -> io::Result<()> + 'a;
 
 /// Fewest bytes of a key for digests.
 const MIN_KEY: usize = 16;
@@ -29,13 +32,46 @@ const MIN_KEY: usize = 16;
 /// An input that cannot be read or holds no terminal, rules with errors, an output that cannot be written to.
 pub(crate) fn run(args: &Export) -> anyhow::Result<Exit> {
     match args.to {
-        ExportForm::Streams | ExportForm::Pcap => bail!("`warden export --to streams|pcap` is not built yet"),
+        ExportForm::Streams => take_apart(args),
+        ExportForm::Pcap => packets(args),
         _ => tell(args),
     }
 }
 
+fn take_apart(args: &Export) -> anyhow::Result<Exit> {
+    let Some(folder) = &args.output else { bail!("--to streams writes a folder: name it with -o DIR") };
+    let secrets = Secrets::of(&args.keys)?;
+    let input = Input::opened(&args.path, &secrets)?;
+    let written = streams::write(&input, &secrets, folder, args.redact)?;
+    for name in &written.files {
+        complain(&folder.join(name).display().to_string());
+    }
+    Ok(Exit::Incomplete.when(written.is_incomplete))
+}
+
+fn packets(args: &Export) -> anyhow::Result<Exit> {
+    let secrets = Secrets::of(&args.keys)?;
+    let input = Input::opened(&args.path, &secrets)?;
+    if args.redact {
+        bail!("--to pcap holds what connections carried, whatever it is: it cannot be redacted");
+    }
+    let mut written = pcap::Written::default();
+    to_output(args, &mut |out| {
+        written = pcap::write(&input, &secrets, out)?;
+        Ok(())
+    })?;
+    if written.connections == 0 {
+        warn(&format!("{}: no connection was forwarded", args.path.display()));
+    }
+    if written.left_out > 0 {
+        warn(&format!("{} bytes that belong to no open connection are left out", written.left_out));
+    }
+    Ok(Exit::Incomplete.when(written.is_incomplete))
+}
+
 fn tell(args: &Export) -> anyhow::Result<Exit> {
-    let source = Source::new(Input::one(&args.path)?, Secrets::of(&args.keys)?);
+    let secrets = Secrets::of(&args.keys)?;
+    let source = Source::new(Input::opened(&args.path, &secrets)?, secrets);
     let rules = ruleset::load(&args.rules)?;
     let mut redactor = Redactor::new(policy(args)?)?;
     let survey = Survey::of(&source, &rules, &masker()?, &mut redactor)?;
@@ -43,14 +79,7 @@ fn tell(args: &Export) -> anyhow::Result<Exit> {
         bail!("{}: a forwarded port has no terminal; export its streams or a pcap", args.path.display());
     }
     let teller = Teller::new(&source, &survey, &redactor)?;
-    match &args.output {
-        Some(path) => to_file(path, &mut |out| write(args, &teller, out))?,
-        None => {
-            let mut out = BufWriter::new(io::stdout().lock());
-            write(args, &teller, &mut out)?;
-            out.flush()?;
-        }
-    }
+    to_output(args, &mut |out| write(args, &teller, out))?;
     say(&survey, &teller, &redactor);
     Ok(Exit::Incomplete.when(survey.is_incomplete() || survey.unlisted > 0))
 }
@@ -92,8 +121,18 @@ fn masker() -> anyhow::Result<Masker> {
     Ok(Masker::new(&key))
 }
 
-/// Writes a file that only its owner can read: it is evidence. What stood there is replaced when all is written.
-fn to_file(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+/// Writes to where the user wants it.
+fn to_output(args: &Export, write: &mut Writer<'_>) -> anyhow::Result<()> {
+    if let Some(path) = &args.output {
+        return to_file(path, write);
+    }
+    let mut out = BufWriter::new(io::stdout().lock());
+    write(&mut out)?;
+    Ok(out.flush()?)
+}
+
+/// Writes a file that only its owner can read: it is evidence.
+fn to_file(path: &Path, write: &mut Writer<'_>) -> anyhow::Result<()> {
     let shown = || path.display().to_string();
     let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     let mut out = BufWriter::new(open().with_context(shown)?);

@@ -39,7 +39,7 @@ struct Row<'a> {
 /// A capture that cannot be read, keys that are none, standard output that cannot be written to.
 pub(crate) fn run(args: &Frames, paint: Paint) -> anyhow::Result<Exit> {
     let secrets = Secrets::of(&args.keys)?;
-    let input = Input::one(&args.path)?;
+    let input = Input::opened(&args.path, &secrets)?;
     let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut sessions = Sessions::new(&secrets);
     let mut n = 0;

@@ -26,7 +26,7 @@ use crate::{ruleset, tty};
 /// Bad usage, an input that cannot be read, a terminal or an output that cannot be written to.
 pub(crate) fn run(args: &Play, paint: Paint) -> anyhow::Result<Exit> {
     let wanted = wanted(args)?;
-    let input = Input::one(&args.path)?;
+    let input = Input::opened(&args.path, &Secrets::of(&args.keys)?)?;
     if input.kind == Kind::ApiCall {
         bail!("{}: CloudTrail records hold no session that could be played", input.path);
     }
@@ -79,7 +79,7 @@ fn stream(index: &Index) -> anyhow::Result<Exit> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     index.each_line(&mut |line| {
         let time = match index.moment_of(line.first) {
-            Some(moment) if !index.made_up => {
+            Some(moment) if !index.made_up && !index.undated => {
                 let at = Timestamp::from_microsecond(moment.at).unwrap_or_default();
                 format!("{at:.3}  ")
             }

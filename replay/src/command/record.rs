@@ -3,7 +3,7 @@
 use crate::cli::Record;
 use crate::exit::Exit;
 
-/// Not built yet.
-pub(crate) fn run(_args: &Record) -> anyhow::Result<Exit> {
-    anyhow::bail!("`warden record` is not built yet")
+/// Runs the command and captures the sessions that it starts.
+pub(crate) fn run(args: &Record) -> anyhow::Result<Exit> {
+    crate::record::run(args)
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use warden_protocol::channel::{Anomaly, What};
 use warden_protocol::wire::Side;
 
-use crate::capture::{self, Chain, Facts, Found, Secrets};
+use crate::capture::{self, Facts, Found, Secrets};
 use crate::cli::{Format, Verify};
 use crate::exit::Exit;
 use crate::input::Input;
@@ -60,7 +60,7 @@ struct Span {
 /// A capture that cannot be read, keys that are none, standard output that cannot be written to.
 pub(crate) fn run(args: &Verify, paint: Paint) -> anyhow::Result<Exit> {
     let secrets = Secrets::of(&args.keys)?;
-    let input = Input::one(&args.path)?;
+    let input = Input::opened(&args.path, &secrets)?;
     let verified = verify(&input, &secrets)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     match args.format {
@@ -144,7 +144,7 @@ impl Verified {
 
     /// 3 if something is missing or stayed encrypted, 1 if something is contradictory.
     fn exit_of(&self, session: &Session) -> Exit {
-        let broken = matches!(self.facts.chain, Chain::Broken { .. });
+        let broken = self.facts.chain.as_ref().is_some_and(|chain| chain.broken_at.is_some());
         let contradictory = Exit::Findings.when(session.is_contradictory() || broken);
         contradictory.max(Exit::Incomplete.when(session.is_incomplete() || session.report.undecodable > 0))
     }

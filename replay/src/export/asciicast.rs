@@ -41,7 +41,7 @@ pub(crate) fn write(teller: &Teller<'_>, version: Version, out: &mut dyn Write) 
 fn header(survey: &Survey, version: Version) -> Value {
     let (cols, rows) = survey.size.unwrap_or(USUAL_SIZE);
     let title = survey.session.id.as_ref().map(|id| format!("Session {id}"));
-    let timestamp = survey.times.map(|(first, _)| first.as_second());
+    let timestamp = survey.dates().map(|(first, _)| first.as_second());
     let mut header = match version {
         Version::V2 => json!({"version": 2, "width": cols, "height": rows}),
         Version::V3 => json!({"version": 3, "term": {"cols": cols, "rows": rows, "type": "xterm-256color"}}),
@@ -70,7 +70,7 @@ impl Cast {
                 let text = self.text(&teller.on_screen(bytes));
                 if text.is_empty() { Ok(()) } else { self.event(told.ms, "o", &text, out) }
             }
-            Telling::Input(_) => Ok(()),
+            Telling::Input(_) | Telling::Typed(_) => Ok(()),
             Telling::Command(command) => self.marker(told.ms, &command.text, out),
             Telling::Redaction(cut) => {
                 let label = format!("removed: {} characters, HMAC-SHA-256 {}", cut.characters, cut.digest);

@@ -37,6 +37,7 @@ const LATE_ECHO: usize = 256;
 
 /// Watches both directions of a session.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent observations")]
 pub(crate) struct Watch {
     typed: String,
     begun: Option<u64>,

@@ -6,7 +6,7 @@
 //!
 //! The file holds, beside the viewer:
 //! - `view`, a JSON object: `title`, `facts`, `verify` (`state` whole, incomplete, bad or unproven; `rows`), `notices`, `start`
-//!   (epoch ms or null), `duration` (ms), `marks` (`time` ms, `kind`, `text`, `level`, `note`),
+//!   (epoch ms or null), `duration` (ms), `marks` (`time` ms, `change` number of screens up to it, `kind`, `text`, `level`, `note`),
 //!   `density` (bytes of output in equal parts of the duration), `styles`;
 //! - `screens`, base64 of raw deflate of JSON lines, which `screen.js` describes.
 //!
@@ -17,6 +17,7 @@ mod facts;
 mod film;
 mod grid;
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use base64::Engine as _;
@@ -78,18 +79,16 @@ impl<'t, 's> Page<'t, 's> {
                 self.count(ms, bytes.len());
                 self.film.output(ms, &self.teller.on_screen(bytes))
             }
-            Telling::Input(_) => Ok(()),
+            Telling::Input(_) | Telling::Typed(_) => Ok(()),
             Telling::Command(command) => {
                 let prompt = command.prompt.as_deref().unwrap_or_default().trim();
-                let marks: Vec<&str> = command.marks.iter().map(|mark| mark.as_str()).collect();
+                let marks: Vec<&str> = command.marks.iter().map(warden_session::command::Mark::as_str).collect();
                 let note = join([prompt, &marks.join(", ")], "  ·  ");
-                self.mark(ms, "command", &command.text, &note, None);
-                Ok(())
+                self.mark(ms, "command", &command.text, &note, None)
             }
             Telling::Redaction(cut) => {
                 let text = format!("{} characters removed from the output", cut.characters);
-                self.mark(ms, "note", &text, &format!("HMAC-SHA-256 {}", cut.digest), None);
-                Ok(())
+                self.mark(ms, "note", &text, &format!("HMAC-SHA-256 {}", cut.digest), None)
             }
             Telling::Mark(mark) => self.take_mark(ms, mark),
         }
@@ -99,24 +98,23 @@ impl<'t, 's> Page<'t, 's> {
         match mark {
             Marked::Resize { cols, rows } => {
                 self.film.resize(ms, (*cols).min(MAX_SIDE), (*rows).min(MAX_SIDE))?;
-                self.mark(ms, "resize", &format!("{cols} × {rows}"), "", None);
+                self.mark(ms, "resize", &format!("{cols} × {rows}"), "", None)
             }
             Marked::Finding(finding) => {
                 let text = finding.command.as_ref().map(|command| self.teller.text(&command.text)).unwrap_or_default();
                 let note = join([&text, &techniques(&finding.rule.tags)], "\n");
-                self.mark(ms, "finding", &finding.rule.title, &note, Some(&finding.rule.level));
+                self.mark(ms, "finding", &finding.rule.title, &note, Some(&finding.rule.level))
             }
             Marked::Hidden { bytes } => {
                 let text = format!("{bytes} bytes typed that the terminal did not echo");
-                self.mark(ms, "input", &text, "", None);
                 self.film.hide(ms, format!("hidden input: {bytes} bytes"));
+                self.mark(ms, "input", &text, "", None)
             }
             other => {
                 let (kind, text) = in_words(other);
-                self.mark(ms, kind, &text, "", None);
+                self.mark(ms, kind, &text, "", None)
             }
         }
-        Ok(())
     }
 
     fn count(&mut self, ms: u64, bytes: usize) {
@@ -126,12 +124,12 @@ impl<'t, 's> Page<'t, 's> {
         }
     }
 
-    fn mark(&mut self, ms: u64, kind: &str, text: &str, note: &str, level: Option<&str>) {
+    fn mark(&mut self, ms: u64, kind: &str, text: &str, note: &str, level: Option<&str>) -> io::Result<()> {
         if self.marks.len() >= MAX_ENTRIES {
             self.left_out += 1;
-            return;
+            return Ok(());
         }
-        let mut mark = json!({"time": ms, "kind": kind, "text": shown(text)});
+        let mut mark = json!({"time": ms, "change": self.film.mark()?, "kind": kind, "text": shown(text)});
         if !note.is_empty() {
             mark["note"] = json!(shown(note));
         }
@@ -139,6 +137,7 @@ impl<'t, 's> Page<'t, 's> {
             mark["level"] = json!(level);
         }
         self.marks.push(mark);
+        Ok(())
     }
 
     fn write(self, out: &mut dyn Write) -> io::Result<()> {
@@ -157,10 +156,10 @@ impl<'t, 's> Page<'t, 's> {
         let title = facts::title(survey);
         let view = json!({
             "title": title,
-            "facts": facts::facts(survey),
+            "facts": facts::facts(self.teller),
             "verify": facts::verify(self.teller),
             "notices": notices,
-            "start": survey.times.map(|(first, _)| first.as_millisecond()),
+            "start": survey.dates().map(|(first, _)| first.as_millisecond()),
             "duration": self.duration,
             "marks": self.marks,
             "density": self.density,
@@ -169,20 +168,25 @@ impl<'t, 's> Page<'t, 's> {
         let script = format!("{SCREEN_SCRIPT}{VIEWER_SCRIPT}");
         let policy = policy(&script);
         let (title, view, screens) = (in_markup(&title), in_script(&view), STANDARD.encode(packed));
-        fill(out, &[
-            ("csp", &policy),
-            ("title", &title),
-            ("css", STYLE),
-            ("view", &view),
-            ("screens", &screens),
-            ("js", &script),
-        ])
+        fill(
+            out,
+            &[
+                ("csp", &policy),
+                ("title", &title),
+                ("css", STYLE),
+                ("view", &view),
+                ("screens", &screens),
+                ("js", &script),
+            ],
+        )
     }
 }
 
 /// The ATT&CK techniques among a rule's tags.
 fn techniques(tags: &[String]) -> String {
-    let ids = tags.iter().filter_map(|tag| tag.strip_prefix("attack.t").filter(|id| id.starts_with(|c: char| c.is_ascii_digit())));
+    let ids = tags
+        .iter()
+        .filter_map(|tag| tag.strip_prefix("attack.t").filter(|id| id.starts_with(|c: char| c.is_ascii_digit())));
     ids.map(|id| format!("T{id}")).collect::<Vec<_>>().join("  ")
 }
 
@@ -206,7 +210,9 @@ pub(super) fn in_words(mark: &Marked) -> (&'static str, String) {
         }
         Marked::Exit(code) => ("note", format!("ended with exit code {code}")),
         Marked::Note(text) => ("note", text.clone()),
-        Marked::Command(_) | Marked::Finding(_) | Marked::Resize { .. } | Marked::Hidden { .. } => ("note", String::new()),
+        Marked::Command(_) | Marked::Finding(_) | Marked::Resize { .. } | Marked::Hidden { .. } => {
+            ("note", String::new())
+        }
     }
 }
 
@@ -225,7 +231,7 @@ fn in_script(value: &Value) -> String {
     let mut out = String::new();
     for c in value.to_string().chars() {
         match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => drop(write!(out, "\\u{:04x}", u32::from(c))),
             _ => out.push(c),
         }
     }
@@ -237,9 +243,8 @@ fn in_markup(text: &str) -> String {
 }
 
 fn policy(script: &str) -> String {
-    let hash = |text: &str| {
-        STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref())
-    };
+    let hash =
+        |text: &str| STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref());
     format!(
         "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
         hash(script),

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `session` | `session`, `principal`, `target`, `account`, `region`, `run_as`, `document`, `reason`, `started`, `ended`, `session_type`, `source` (`kind`, `path`, `trust`, `sha256`), `cols`, `rows`, `begins`, `ends`, `timed` |
 //! | `output` | `text`, if it is UTF-8 by itself, else `base64` |
-//! | `input` | the same; what the terminal echoed |
+//! | `input` | the same; what the terminal echoed. With `--redact` or `--redact-pattern` only `bytes`, its length |
 //! | `hidden_input` | `bytes`: how many were typed and not echoed; never what |
 //! | `resize` | `cols`, `rows` |
 //! | `command` | as `warden commands` prints it |
@@ -28,7 +28,7 @@ use serde_json::{Map, Value, json};
 use warden_session::timeline::Direction;
 use warden_session::timestamp::to_rfc3339;
 
-use super::survey::{Marked, Survey};
+use super::survey::Marked;
 use super::telling::{Teller, Telling, Told};
 
 /// Writes the lines.
@@ -37,13 +37,15 @@ use super::telling::{Teller, Telling, Told};
 /// What the file system or the output says.
 pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> {
     let survey = teller.survey;
-    writeln!(out, "{}", session(survey))?;
+    writeln!(out, "{}", session(teller))?;
     let (mut commands, mut findings) = (0_u64, 0_u64);
     teller.tell(&mut |told| {
         commands += u64::from(matches!(told.what, Telling::Command(_)));
         findings += u64::from(matches!(told.what, Telling::Mark(Marked::Finding(_))));
         let mut object = object(teller, told);
-        for (name, value) in [("at", json!(told.at.map(to_rfc3339))), ("ms", json!(told.ms)), ("place", json!(told.place))] {
+        for (name, value) in
+            [("at", json!(told.at.map(to_rfc3339))), ("ms", json!(told.ms)), ("place", json!(told.place))]
+        {
             object.entry(name).or_insert(value);
         }
         writeln!(out, "{}", Value::Object(object))
@@ -56,19 +58,20 @@ pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> 
     writeln!(out, "{summary}")
 }
 
-fn session(survey: &Survey) -> Value {
+fn session(teller: &Teller<'_>) -> Value {
+    let survey = teller.survey;
     let session = &survey.session;
     json!({
         "type": "session", "session": session.id, "principal": session.principal, "target": session.target,
         "account": session.account, "region": session.region, "run_as": session.run_as, "document": session.document,
-        "reason": session.reason, "started": session.started.map(to_rfc3339), "ended": session.ended.map(to_rfc3339),
+        "reason": session.reason.as_ref().map(|reason| teller.text(reason)), "started": session.started.map(to_rfc3339), "ended": session.ended.map(to_rfc3339),
         "session_type": session.plugin,
         "source": {
             "kind": survey.found_in.kind, "path": survey.found_in.path, "trust": survey.found_in.trust,
             "sha256": survey.sha256,
         },
         "cols": survey.size.map(|(cols, _)| cols), "rows": survey.size.map(|(_, rows)| rows),
-        "begins": survey.times.map(|(first, _)| to_rfc3339(first)), "ends": survey.times.map(|(_, last)| to_rfc3339(last)),
+        "begins": survey.dates().map(|(first, _)| to_rfc3339(first)), "ends": survey.dates().map(|(_, last)| to_rfc3339(last)),
         "timed": survey.times.is_some(),
     })
 }
@@ -77,6 +80,7 @@ fn object(teller: &Teller<'_>, told: &Told<'_>) -> Map<String, Value> {
     let value = match &told.what {
         Telling::Output(bytes) => data("output", bytes),
         Telling::Input(bytes) => data("input", bytes),
+        Telling::Typed(bytes) => json!({"type": "input", "bytes": bytes}),
         Telling::Command(command) => {
             let mut value = json!({"type": "command", "session": teller.survey.session.id});
             if let (Some(object), Ok(Value::Object(fields))) = (value.as_object_mut(), serde_json::to_value(command)) {

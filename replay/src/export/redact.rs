@@ -11,6 +11,9 @@
 //! can be guessed offline. Its key is random and kept nowhere, so that it says only which removed texts were equal, unless
 //! `--redact-key FILE` gives one: whoever holds that file and the original can prove what was removed.
 //!
+//! What was typed is searched in the same way; with `--redact` or `--redact-pattern` only its length stays, because keys
+//! that move about in a line could hide a secret there.
+//!
 //! Not found: a secret that was typed in parts with other text between them, erased before it was whole, or printed
 //! encoded (base64, a QR code).
 
@@ -20,6 +23,7 @@ mod line;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -30,6 +34,8 @@ use warden_session::Command;
 
 pub(crate) use cut::{Cut, Cuts};
 use line::Line;
+
+use super::hex;
 
 /// What to remove, from the command line.
 #[derive(Debug, Default)]
@@ -74,6 +80,11 @@ impl Redactor {
         Ok(Self { key, masker: Masker::new(bytes), policy, secrets: BTreeMap::new(), overflown: false })
     }
 
+    /// Whether the user wants more to be removed than what was not echoed.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.policy.commands || !self.policy.patterns.is_empty()
+    }
+
     /// Whether anything has to be looked for in output.
     pub(crate) fn is_idle(&self) -> bool {
         self.secrets.is_empty() && self.policy.patterns.is_empty()
@@ -93,16 +104,16 @@ impl Redactor {
         }
         let spans = self.masker.mask_spans(&command.text).spans;
         for secret in spans.into_iter().filter_map(|(span, _)| command.text.get(span)) {
-            let scope = (secret.chars().count() < SHORT).then(|| command.offset.clone());
+            let scope = (secret.chars().count() < SHORT).then_some(&command.offset);
             self.learn(secret, scope);
         }
     }
 
-    fn learn(&mut self, text: &str, scope: Option<Range<u64>>) {
+    fn learn(&mut self, text: &str, scope: Option<&Range<u64>>) {
         self.overflown |= self.secrets.len() >= MAX_SECRETS;
         if self.secrets.len() < MAX_SECRETS {
-            let known = self.secrets.entry(text.to_owned()).or_insert_with(|| scope.clone());
-            if scope.is_none() || (*known != scope && known.is_some()) {
+            let known = self.secrets.entry(text.to_owned()).or_insert_with(|| scope.cloned());
+            if scope.is_none() || known.as_ref() != scope {
                 *known = None;
             }
         }
@@ -117,7 +128,7 @@ impl Redactor {
 
     /// Hex HMAC-SHA-256 of a removed text.
     pub(crate) fn digest(&self, text: &str) -> String {
-        hmac::sign(&self.key, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(hmac::sign(&self.key, text.as_bytes()).as_ref())
     }
 
     /// A command as exports show it.
@@ -152,7 +163,9 @@ impl Finder<'_> {
         let mut found: Vec<Range<usize>> = Vec::new();
         if let Some(searcher) = &self.searcher {
             let matches = searcher.find_iter(text);
-            found.extend(matches.filter(|m| self.scopes.get(m.pattern().as_usize()).is_some_and(within)).map(|m| m.range()));
+            found.extend(
+                matches.filter(|m| self.scopes.get(m.pattern().as_usize()).is_some_and(within)).map(|m| m.range()),
+            );
         }
         for pattern in &self.redactor.policy.patterns {
             found.extend(pattern.find_iter(text).map(|m| m.range()).filter(|range| !range.is_empty()));
@@ -179,7 +192,8 @@ impl Finder<'_> {
             let gone = text.get(range.clone()).unwrap_or_default();
             shown.push_str(text.get(at..range.start).unwrap_or_default());
             let digest = self.redactor.digest(gone);
-            shown.push_str(&format!("[redacted {} #{}]", gone.chars().count(), digest.get(..12).unwrap_or_default()));
+            let digest = digest.get(..12).unwrap_or_default();
+            let _ = write!(shown, "[redacted {} #{digest}]", gone.chars().count());
             at = range.end;
         }
         shown.push_str(text.get(at..).unwrap_or_default());

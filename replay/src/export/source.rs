@@ -8,11 +8,14 @@ use warden_protocol::wire::Side;
 use warden_session::log_stream::LogStreamReader;
 use warden_session::timeline::{self, Direction, What};
 use warden_session::transcript::TranscriptReader;
-use warden_session::{Kind, Session, SessionId};
+use warden_session::{Item, Kind, Session, SessionId};
 
-use crate::capture::Secrets;
+use crate::capture::own::Chain;
+use crate::capture::{self, Secrets};
 use crate::input::Input;
+use crate::items;
 use crate::reconstruct::{self, Moment};
+use crate::recording;
 
 /// One record of a session, which can be read as often as needed.
 #[derive(Debug)]
@@ -49,8 +52,12 @@ pub(crate) enum Happened<'a> {
 pub(crate) struct Ending {
     /// Of a capture: what its channel amounts to.
     pub(crate) capture: Option<Box<reconstruct::Session>>,
+    /// Of a capture whose format has one: the chain of hashes through its records.
+    pub(crate) chain: Option<Chain>,
     /// Ids of further sessions in the record, which are not exported.
     pub(crate) others: Vec<String>,
+    /// Times count from the beginning: when that was is not known.
+    pub(crate) undated: bool,
 }
 
 impl Ending {
@@ -78,11 +85,56 @@ impl Source {
             Kind::Capture => self.capture(sink),
             Kind::Transcript => self.stored(Reader::Transcript(Box::default()), sink),
             Kind::LogStream => self.stored(Reader::LogStream(Box::default()), sink),
-            other => Err(io::Error::new(
+            Kind::Recording => self.recording(sink),
+            other @ Kind::ApiCall => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("{}: nothing of this kind ({other:?}) is exported", self.input.path),
             )),
         }
+    }
+
+    /// The chain of hashes through a capture's records; `None` if the format has none.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn chain(&self) -> io::Result<Option<Chain>> {
+        if self.input.kind != Kind::Capture {
+            return Ok(None);
+        }
+        Ok(capture::read(&self.input, &self.secrets, &mut |_| Ok(()))?.chain)
+    }
+
+    /// Reads the record's sessions and their commands.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn items(&self, sink: &mut dyn FnMut(Item)) -> io::Result<()> {
+        match self.input.kind {
+            Kind::Capture => items::of_capture(&self.input, &self.secrets, sink),
+            _ => self.input.read(sink),
+        }
+    }
+
+    fn recording(&self, sink: &mut Sink<'_>) -> io::Result<Ending> {
+        let (mut printed, mut dated) = (0, true);
+        recording::read(&self.input, &mut |recorded| {
+            dated &= recorded.at.is_some();
+            let place = printed;
+            let what = match &recorded.what {
+                recording::What::Exit(code) => Happened::Exit(*code),
+                recording::What::Marker(text) => Happened::Note(format!("marker: {text}")),
+                recording::What::Timeline(what) => {
+                    if let What::Output(bytes) = what {
+                        printed += bytes.len() as u64;
+                    }
+                    Happened::Timeline(what.clone())
+                }
+            };
+            // A recording that does not say when it began still tells how much time went by.
+            let since = || Timestamp::UNIX_EPOCH.checked_add(recorded.elapsed).ok();
+            sink(&Event { at: recorded.at.or_else(since), place, what })
+        })?;
+        Ok(Ending { undated: !dated, ..Ending::default() })
     }
 
     fn capture(&self, sink: &mut Sink<'_>) -> io::Result<Ending> {
@@ -93,7 +145,7 @@ impl Source {
         .into_iter();
         let first = sessions.next();
         let others = sessions.map(|session| session.id.unwrap_or_else(|| "without an id".to_owned())).collect();
-        Ok(Ending { capture: first.map(Box::new), others })
+        Ok(Ending { capture: first.map(Box::new), others, ..Ending::default() })
     }
 
     fn stored(&self, mut reader: Reader, sink: &mut Sink<'_>) -> io::Result<Ending> {
@@ -116,7 +168,7 @@ impl Source {
             pass(timeline::Event { offset: length..length, at: None, what: What::Deviation(deviation) });
         }
         outcome?;
-        Ok(Ending { capture: None, others: only.others })
+        Ok(Ending { others: only.others, ..Ending::default() })
     }
 }
 
@@ -183,8 +235,8 @@ fn tell(moment: &Moment, printed: &mut u64, sink: &mut Sink<'_>) -> io::Result<(
         }
         channel::What::Input(bytes) => pass(Happened::Timeline(What::Input(bytes))),
         channel::What::Resize(size) => {
-            let side = |cells: u32| u16::try_from(cells).unwrap_or(u16::MAX);
-            let (cols, rows) = (side(size.cols), side(size.rows));
+            let held = |cells: u32| u16::try_from(cells).unwrap_or(u16::MAX);
+            let (cols, rows) = (held(size.cols), held(size.rows));
             if cols == 0 || rows == 0 {
                 return Ok(());
             }
@@ -195,13 +247,17 @@ fn tell(moment: &Moment, printed: &mut u64, sink: &mut Sink<'_>) -> io::Result<(
             pass(Happened::Timeline(What::Gap { direction, messages: missing.count() }))
         }
         channel::What::ExitCode(code) => pass(Happened::Exit(code.0)),
-        channel::What::Reconnected(_) => pass(Happened::Note(format!("the {} opened a further socket", name(moment.side)))),
+        channel::What::Reconnected(_) => {
+            pass(Happened::Note(format!("the {} opened a further socket", name(moment.side))))
+        }
         channel::What::Paused => pass(Happened::Note("the service asked to stop sending".to_owned())),
         channel::What::Resumed => pass(Happened::Note("the service let sending go on".to_owned())),
         channel::What::Closed(closed) if closed.output.is_empty() => {
             pass(Happened::Note("the service closed the channel".to_owned()))
         }
-        channel::What::Closed(closed) => pass(Happened::Note(format!("the service closed the channel: {}", closed.output))),
+        channel::What::Closed(closed) => {
+            pass(Happened::Note(format!("the service closed the channel: {}", closed.output)))
+        }
         channel::What::Sealed { bytes, .. } => {
             pass(Happened::Note(format!("an encrypted message of {} bytes was not opened", bytes.len())))
         }
@@ -227,8 +283,12 @@ fn anomaly_text(anomaly: &Anomaly, side: Side) -> String {
         Anomaly::TooLate => format!("a message of the {from} came after its gap was given up"),
         Anomaly::RetransmissionStorm => format!("the {from} sent one message very often"),
         Anomaly::WrongSender => format!("the {from} sent what it cannot send"),
-        Anomaly::AcknowledgesNothing { sequence } => format!("the {from} acknowledges message {sequence}, which is not here"),
-        Anomaly::AcknowledgesOther { sequence } => format!("the {from} acknowledges another message {sequence} than is here"),
+        Anomaly::AcknowledgesNothing { sequence } => {
+            format!("the {from} acknowledges message {sequence}, which is not here")
+        }
+        Anomaly::AcknowledgesOther { sequence } => {
+            format!("the {from} acknowledges another message {sequence} than is here")
+        }
         Anomaly::NonceJump(_) => format!("nonces of the {from} are not consecutive"),
         Anomaly::DoesNotOpen(_) => format!("an encrypted message of the {from} does not open with the key"),
         Anomaly::Unreadable(_) => format!("a payload of the {from} is not what its type says"),

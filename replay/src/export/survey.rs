@@ -11,10 +11,11 @@ use warden_rules::detect::Detector;
 use warden_rules::finding::{Finding, Source as FoundIn};
 use warden_rules::mask::Masker;
 use warden_session::command::Mark as CommandMark;
-use warden_session::timeline::{self, Deviation, Direction, Fidelity, What};
-use warden_session::{Command, Item, Kind, Session, Timeline};
+use warden_session::timeline::{Deviation, Direction, What};
+use warden_session::{Command, Item, Session};
 
 use super::clock::Clock;
+use super::hex;
 use super::hidden::{Typed, Watch};
 use super::redact::Redactor;
 use super::source::{Ending, Event, Happened, Source};
@@ -103,14 +104,14 @@ impl Survey {
     /// # Errors
     /// What the file system says.
     pub(crate) fn of(source: &Source, rules: &RuleSet, masker: &Masker, redactor: &mut Redactor) -> io::Result<Self> {
-        let sha256 = source.input.sha256()?.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&source.input.sha256()?);
         let mut surveyor = Surveyor::new(source, sha256);
         let ending = source.read(&mut |event| {
             surveyor.event(event);
             Ok(())
         })?;
         let Surveyor { mut survey, typed, steps, .. } = surveyor.finish();
-        survey.ending = ending;
+        survey.ending = Ending { chain: source.chain()?, ..ending };
         survey.session = survey.ending.identity().unwrap_or_default();
         // What a forwarded connection carries is neither shown nor typed.
         let (commands, typed) = if survey.has_no_terminal() {
@@ -135,6 +136,11 @@ impl Survey {
     /// How times become milliseconds.
     pub(crate) fn clock(&self) -> Clock {
         Clock::of(self.times.map(|(first, _)| first), self.places.start, self.places.end)
+    }
+
+    /// Time of the first and last event, if it is known when they were.
+    pub(crate) fn dates(&self) -> Option<(Timestamp, Timestamp)> {
+        self.times.filter(|_| !self.ending.undated)
     }
 
     /// What the channel of a capture amounts to.
@@ -316,40 +322,22 @@ impl<'a> Items<'a> {
     }
 
     fn read(mut self, source: &Source, survey: &mut Survey) -> io::Result<Vec<(Command, Vec<Finding>)>> {
-        if matches!(source.input.kind, Kind::Capture | Kind::Recording) {
-            self.read_timeline(source, &survey.session)?;
-        } else {
-            source.input.read(&mut |item| self.take(item))?;
-        }
+        source.items(&mut |item| self.take(item))?;
         survey.session = self.session.unwrap_or_else(|| std::mem::take(&mut survey.session));
         Ok(self.commands)
     }
 
-    /// Reads what `warden` decodes itself; who and where is known by now.
-    fn read_timeline(&mut self, source: &Source, session: &Session) -> io::Result<()> {
-        let mut timeline = Timeline::new(Fidelity::Exact);
-        let known = What::Identity(Box::new(session.clone()));
-        timeline.event(&timeline::Event { offset: 0..0, at: None, what: known }, &mut |item| self.take(item));
-        source.read(&mut |event| {
-            if let Happened::Timeline(what) = &event.what {
-                let length = if let What::Output(bytes) = what { bytes.len() as u64 } else { 0 };
-                let offset = event.place..event.place + length;
-                let event = timeline::Event { offset, at: event.at, what: what.clone() };
-                timeline.event(&event, &mut |item| self.take(item));
-            }
-            Ok(())
-        })?;
-        timeline.finish(&mut |item| self.take(item));
-        Ok(())
-    }
     fn take(&mut self, item: Item) {
         match item {
             Item::Session(session) => self.meet(&session),
             Item::Command(session, command) => {
                 self.meet(&session);
-                if self.session.as_ref().is_some_and(|first| first.id == session.id) && self.commands.len() < MAX_MARKS {
+                if self.session.as_ref().is_some_and(|first| first.id == session.id) && self.commands.len() < MAX_MARKS
+                {
                     let mut findings = self.detector.command_findings(&session, &self.found_in, &command);
-                    findings.iter_mut().for_each(|finding| self.masker.finding(finding));
+                    for finding in &mut findings {
+                        self.masker.finding(finding);
+                    }
                     self.commands.push((*command, findings));
                 }
             }

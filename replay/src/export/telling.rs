@@ -33,6 +33,8 @@ pub(crate) enum Telling<'a> {
     Output(&'a [u8]),
     /// Input that the terminal echoed.
     Input(&'a [u8]),
+    /// Bytes of input that may not be shown.
+    Typed(usize),
     /// A command, as it may be shown.
     Command(&'a Command),
     /// Something that was removed from the output.
@@ -55,6 +57,8 @@ pub(crate) struct Teller<'s> {
     finder: Finder<'s>,
     /// What is removed from the output.
     pub(crate) cuts: Cuts,
+    /// What is removed from the input.
+    typed: Cuts,
 }
 
 impl<'s> Teller<'s> {
@@ -64,8 +68,8 @@ impl<'s> Teller<'s> {
     /// What the file system says.
     pub(crate) fn new(source: &'s Source, survey: &'s Survey, redactor: &'s Redactor) -> io::Result<Self> {
         let finder = redactor.finder();
-        let cuts = if redactor.is_idle() { Cuts::default() } else { search(source, survey, &finder)? };
-        Ok(Self { source, survey, redactor, finder, cuts })
+        let (cuts, typed) = if redactor.is_idle() { Default::default() } else { search(source, survey, &finder)? };
+        Ok(Self { source, survey, redactor, finder, cuts, typed })
     }
 
     /// Output as the user's terminal got it: a command without a terminal ends its lines with LF alone, to which the user's
@@ -76,10 +80,14 @@ impl<'s> Teller<'s> {
             return Cow::Borrowed(bytes);
         }
         let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-        Cow::Owned(lines.flat_map(|line| match line.strip_suffix(b"\n") {
-            Some(line) => [line, b"\r\n"].concat(),
-            None => line.to_vec(),
-        }).collect())
+        Cow::Owned(
+            lines
+                .flat_map(|line| match line.strip_suffix(b"\n") {
+                    Some(line) => [line, b"\r\n"].concat(),
+                    None => line.to_vec(),
+                })
+                .collect(),
+        )
     }
 
     /// A text as it may be shown.
@@ -119,17 +127,33 @@ impl<'s> Teller<'s> {
     }
 }
 
-fn search(source: &Source, survey: &Survey, finder: &Finder<'_>) -> io::Result<Cuts> {
+/// Finds what has to be removed from output and input.
+fn search(source: &Source, survey: &Survey, finder: &Finder<'_>) -> io::Result<(Cuts, Cuts)> {
     let mut search = finder.search(survey.size.map(|(cols, _)| cols));
+    let (mut keys, mut typed) = (finder.search(None), 0);
     source.read(&mut |event| {
         match &event.what {
             Happened::Timeline(What::Output(bytes)) => search.feed(bytes, event.place),
             Happened::Timeline(What::Resize { cols, .. }) => search.resize(*cols),
+            Happened::Timeline(What::Input(bytes)) => {
+                keys.feed(&as_line(bytes), typed);
+                typed += bytes.len() as u64;
+            }
             _ => {}
         }
         Ok(())
     })?;
-    Ok(search.finish())
+    Ok((search.finish(), keys.finish()))
+}
+
+/// Keys as what they do to a line: Enter ends it, DEL goes back.
+fn as_line(keys: &[u8]) -> Vec<u8> {
+    let effect = |key: &u8| match key {
+        b'\r' => b'\n',
+        0x7f => 0x08,
+        other => *other,
+    };
+    keys.iter().map(effect).collect()
 }
 
 /// How far the telling has come.
@@ -185,12 +209,18 @@ impl Course<'_, '_> {
     fn input(&mut self, event: &Event<'_>, bytes: &[u8], sink: &mut Sink<'_>) -> io::Result<()> {
         let from = self.typed;
         self.typed += bytes.len() as u64;
+        if self.teller.redactor.is_asked() {
+            return self.told(event.at, event.place, Telling::Typed(bytes.len()), sink);
+        }
         let hidden = &self.teller.survey.hidden;
         let is_hidden = |at: u64| {
             let next = hidden.partition_point(|range| range.end <= at);
             hidden.get(next).is_some_and(|range| range.contains(&at))
         };
-        let kept: Vec<u8> = (from..).zip(bytes).filter(|(at, _)| !is_hidden(*at)).map(|(_, byte)| *byte).collect();
+        let mut kept = Vec::with_capacity(bytes.len());
+        for (at, byte) in (from..).zip(bytes).filter(|(at, _)| !is_hidden(*at)) {
+            kept.extend_from_slice(&self.teller.typed.apply(std::slice::from_ref(byte), at));
+        }
         if kept.is_empty() { Ok(()) } else { self.told(event.at, event.place, Telling::Input(&kept), sink) }
     }
 
@@ -207,6 +237,10 @@ impl Course<'_, '_> {
                     let shown = self.teller.redactor.command(&self.teller.finder, command);
                     self.told(mark.at, mark.place, Telling::Command(&shown), sink)?;
                 }
+                Marked::Note(text) => {
+                    let shown = Marked::Note(self.teller.text(text));
+                    self.told(mark.at, mark.place, Telling::Mark(&shown), sink)?;
+                }
                 other => self.told(mark.at, mark.place, Telling::Mark(other), sink)?,
             }
         }
@@ -218,6 +252,7 @@ impl Course<'_, '_> {
         let derived = matches!(what, Telling::Command(_) | Telling::Redaction(_) | Telling::Mark(Marked::Finding(_)));
         let known = !derived && (at.is_some() || matches!(self.clock, Clock::MadeUp { .. }));
         self.now = if known { self.clock.ms(at, place).max(self.now) } else { self.now };
+        let at = at.filter(|_| !self.teller.survey.ending.undated);
         sink(&Told { ms: self.now, at, place, what })
     }
 }

@@ -1,7 +1,8 @@
 //! `--to text`: the lines that a reader of the terminal saw, in order, scrollback included, wraps joined.
 //!
 //! A line is written when it leaves the screen (scrolled off, erased) or when the session ends. What full-screen programs
-//! drew is written as it stood when it left. Lines hold no escapes and no controls.
+//! drew is written as it stood when it left. Lines hold no escapes and no controls; text that the terminal
+//! concealed (SGR 8) is in them.
 
 use std::io::{self, Write};
 
@@ -23,7 +24,9 @@ pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> 
     let mut outcome = Ok(());
     teller.tell(&mut |told| {
         match &told.what {
-            Telling::Output(bytes) => screen.feed(&teller.on_screen(bytes), &mut |event| line(event, &mut outcome, out)),
+            Telling::Output(bytes) => {
+                screen.feed(&teller.on_screen(bytes), &mut |event| line(event, &mut outcome, out));
+            }
             Telling::Mark(Marked::Resize { cols, rows }) => {
                 screen.resize(*rows, *cols, &mut |event| line(event, &mut outcome, out));
             }
@@ -34,7 +37,11 @@ pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> 
     screen.finish(&mut |event| line(event, &mut outcome, out));
     outcome?;
     for cut in &teller.cuts.all {
-        writeln!(out, "-- removed at byte {}: {} characters, HMAC-SHA-256 {}", cut.place.start, cut.characters, cut.digest)?;
+        writeln!(
+            out,
+            "-- removed at byte {}: {} characters, HMAC-SHA-256 {}",
+            cut.place.start, cut.characters, cut.digest
+        )?;
     }
     Ok(())
 }

@@ -24,7 +24,8 @@ pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> 
     let survey = teller.survey;
     let start = start(survey);
     let line = |out: &mut dyn Write, at: Timestamp, what: Value| write_line(survey, at, what, out);
-    let name = survey.session.id.as_ref().map_or_else(|| "session without an id".to_owned(), |id| format!("session {id}"));
+    let name =
+        survey.session.id.as_ref().map_or_else(|| "session without an id".to_owned(), |id| format!("session {id}"));
     line(out, start, json!({"message": format!("{name} begins"), "timestamp_desc": "Session Start"}))?;
     let mut last = start;
     teller.tell(&mut |told| {
@@ -36,7 +37,7 @@ pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> 
 
 /// The session's start as well as it is known; 1970 says that it is not known at all.
 fn start(survey: &Survey) -> Timestamp {
-    let recorded = survey.times.map(|(first, _)| first);
+    let recorded = survey.dates().map(|(first, _)| first);
     recorded.or(survey.session.started).or(survey.session.ended).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
@@ -47,7 +48,7 @@ fn moment(start: Timestamp, told: &Told<'_>) -> Timestamp {
 
 fn told_as(teller: &Teller<'_>, told: &Told<'_>) -> Option<Value> {
     Some(match &told.what {
-        Telling::Output(_) | Telling::Input(_) => return None,
+        Telling::Output(_) | Telling::Input(_) | Telling::Typed(_) | Telling::Mark(Marked::Command(_)) => return None,
         Telling::Command(command) => json!({
             "message": escape(&command.text, Lines::Show), "timestamp_desc": "Command Executed", "command": command.text,
             "n": command.n, "prompt": command.prompt, "origin": command.origin, "confidence": command.confidence,
@@ -81,7 +82,6 @@ fn told_as(teller: &Teller<'_>, told: &Told<'_>) -> Option<Value> {
             };
             json!({"message": escape(&in_words(mark).1, Lines::Show), "timestamp_desc": described})
         }
-        Telling::Mark(Marked::Command(_)) => return None,
     })
 }
 
@@ -92,7 +92,7 @@ fn write_line(survey: &Survey, at: Timestamp, what: Value, out: &mut dyn Write) 
         line.extend(what);
     }
     line.insert("datetime".to_owned(), json!(format!("{}+00:00", at.strftime("%Y-%m-%dT%H:%M:%S.%3f"))));
-    let time_is = if survey.times.is_some() { "recorded" } else { "made-up" };
+    let time_is = if survey.dates().is_some() { "recorded" } else { "made-up" };
     let facts = json!({
         "time_is": time_is, "session": session.id, "principal": session.principal, "target": session.target,
         "account": session.account, "region": session.region, "run_as": session.run_as,

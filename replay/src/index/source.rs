@@ -13,11 +13,13 @@ use warden_session::timeline::{self, Event, Fidelity};
 use warden_session::transcript::TranscriptReader;
 use warden_session::{Item, Kind, Timeline};
 
-use super::build::{Act, Step};
+use super::build::{Act, Spot, Step};
 use super::{Builder, Frames, MarkKind, Shared};
 use crate::capture::{self, Found, Secrets};
 use crate::input::Input;
+use crate::items;
 use crate::reconstruct::{self, Moment, Sessions};
+use crate::recording;
 
 /// What is to be indexed.
 #[derive(Debug)]
@@ -44,7 +46,8 @@ pub(crate) fn read(job: &Job, shared: &Shared) -> io::Result<()> {
         Kind::Capture => reading.capture(job, shared)?,
         Kind::Transcript => reading.transcript(job, shared)?,
         Kind::LogStream => reading.log_stream(job, shared)?,
-        Kind::Recording | Kind::ApiCall => {
+        Kind::Recording => reading.recording(job, shared)?,
+        Kind::ApiCall => {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "holds no session that could be played"));
         }
     }
@@ -60,9 +63,13 @@ struct Reading<'j> {
     found: Vec<Item>,
     /// Time made up so far, for records that have none.
     made_up: SignedDuration,
-    /// Bytes of input and of output that the timeline was given.
+    /// Bytes of input that the timeline was given.
     typed: u64,
+    /// Where the output ends that was read, in records that are no captures.
+    place: u64,
     forwards: bool,
+    /// Whether a message stayed encrypted.
+    sealed: bool,
     /// Whether no terminal at the agent's end ends lines with a carriage return: the client's does.
     bare: bool,
 }
@@ -86,8 +93,10 @@ impl<'j> Reading<'j> {
             found: Vec::new(),
             made_up: SignedDuration::ZERO,
             typed: 0,
+            place: 0,
             forwards: false,
             bare: false,
+            sealed: false,
         })
     }
 
@@ -131,7 +140,10 @@ impl<'j> Reading<'j> {
         let step = Step { at, created, offset, n, act: Act::Output(b"") };
         match &moment.what {
             reconstruct::What::Channel(what) => self.channel(moment.side, what, step),
-            reconstruct::What::Damage { damage, .. } => self.mark(step, MarkKind::Anomaly, &damage.to_string()),
+            reconstruct::What::Damage { damage, .. } => {
+                let kind = if damage.is_incomplete() { MarkKind::Gap } else { MarkKind::Anomaly };
+                self.mark(step, kind, &damage.to_string())
+            }
         }
     }
 
@@ -157,7 +169,7 @@ impl<'j> Reading<'j> {
             }
             What::Missing(missing) => {
                 let messages = missing.count();
-                self.mark(step, MarkKind::Gap, &format!("{messages} messages of the {side} are missing"))?;
+                self.mark(step, MarkKind::Gap, &lost(messages, side.as_str()))?;
                 let direction =
                     if side == Side::Client { timeline::Direction::Input } else { timeline::Direction::Output };
                 self.tell(step, step.offset..step.offset, timeline::What::Gap { direction, messages })
@@ -186,7 +198,11 @@ impl<'j> Reading<'j> {
             What::Opened(_) => format!("{side} connected"),
             What::Reconnected(_) => format!("{side} connected again"),
             What::HandshakeRequest(request) => {
-                let wanted = request.session_type().map(|parsed| parsed.value.session_type);
+                let asked = request.session_type().map(|parsed| parsed.value);
+                if let Some(command) = asked.as_ref().and_then(|asked| items::program(&asked.properties)) {
+                    self.tell(step, step.offset..step.offset, timeline::What::Program(&command))?;
+                }
+                let wanted = asked.map(|asked| asked.session_type);
                 let kind = wanted.as_deref().map(SessionType::named);
                 self.forwards |= kind == Some(SessionType::Port);
                 self.bare |= kind == Some(SessionType::NonInteractiveCommands);
@@ -202,13 +218,8 @@ impl<'j> Reading<'j> {
             What::Paused => "the service stops the sender".to_owned(),
             What::Resumed => "the service lets the sender go on".to_owned(),
             What::Flag(flag) => format!("{side}: flag {}", flag.name().unwrap_or("unknown")),
-            What::Sealed { bytes, .. } => {
-                let length = bytes.len();
-                return self.mark(
-                    step,
-                    MarkKind::Anomaly,
-                    &format!("{length} bytes of the {side} stay encrypted (--key)"),
-                );
+            What::Sealed { .. } if !std::mem::replace(&mut self.sealed, true) => {
+                return self.mark(step, MarkKind::Gap, "from here on messages stay encrypted (--key)");
             }
             _ => return Ok(()),
         };
@@ -256,6 +267,26 @@ impl<'j> Reading<'j> {
         outcome
     }
 
+    fn recording(&mut self, job: &Job, shared: &Shared) -> io::Result<()> {
+        shared.write().unwrap_or_else(PoisonError::into_inner).record = "recording";
+        let mut dated = true;
+        recording::read(&job.input, &mut |recorded| {
+            let since = || Timestamp::UNIX_EPOCH.saturating_add(recorded.elapsed).unwrap_or(Timestamp::MAX);
+            dated &= recorded.at.is_some();
+            let at = recorded.at.unwrap_or_else(since);
+            let step = Step { at, created: None, offset: recorded.offset.start, n: 0, act: Act::Output(b"") };
+            match &recorded.what {
+                recording::What::Timeline(what) => {
+                    self.event(&Event { offset: recorded.offset.clone(), at: Some(at), what: what.clone() }, PIECE)
+                }
+                recording::What::Marker(text) => self.mark(step, MarkKind::Session, text),
+                recording::What::Exit(code) => self.mark(step, MarkKind::Session, &format!("exit code {code}")),
+            }
+        })?;
+        shared.write().unwrap_or_else(PoisonError::into_inner).undated = !dated;
+        Ok(())
+    }
+
     fn log_stream(&mut self, job: &Job, shared: &Shared) -> io::Result<()> {
         shared.write().unwrap_or_else(PoisonError::into_inner).record = "log stream";
         let mut reader = LogStreamReader::new();
@@ -275,13 +306,11 @@ impl<'j> Reading<'j> {
 
     /// Takes an event of a record that is no capture.
     fn event(&mut self, event: &Event<'_>, piece: usize) -> io::Result<()> {
-        let step = Step {
-            at: event.at.unwrap_or_else(|| self.clock()),
-            created: None,
-            offset: event.offset.start,
-            n: 0,
-            act: Act::Output(b""),
-        };
+        let is_output = matches!(event.what, timeline::What::Output(_) | timeline::What::Line(_));
+        let offset = if is_output { event.offset.start } else { self.place };
+        self.place = if is_output { event.offset.end } else { self.place };
+        let step =
+            Step { at: event.at.unwrap_or_else(|| self.clock()), created: None, offset, n: 0, act: Act::Output(b"") };
         match &event.what {
             timeline::What::Output(bytes) if event.at.is_some() => {
                 self.builder.step(&Step { act: Act::Output(bytes), ..step })?;
@@ -295,7 +324,7 @@ impl<'j> Reading<'j> {
                 self.builder.step(&Step { act: Act::Resize { rows: *rows, cols: *cols }, ..step })?;
             }
             timeline::What::Gap { messages, .. } => {
-                self.mark(step, MarkKind::Gap, &format!("{messages} messages are missing"))?;
+                self.mark(step, MarkKind::Gap, &lost(*messages, "record"))?;
             }
             timeline::What::Deviation(deviation) => self.mark(step, MarkKind::Anomaly, &deviation.to_string())?,
             timeline::What::Identity(_) | timeline::What::Program(_) => {}
@@ -342,12 +371,15 @@ impl<'j> Reading<'j> {
             match item {
                 Item::Session(session) => self.builder.name(session.id.as_ref().map(ToString::to_string)),
                 Item::Command(session, command) => {
-                    let end = command.offset.end;
-                    self.builder.mark_at(end, MarkKind::Command, command.n, command.text.clone())?;
+                    let spot = match command.at {
+                        Some(at) if command.offset.is_empty() => Spot::Time(at),
+                        _ => Spot::Offset(command.offset.end),
+                    };
+                    self.builder.mark_at(spot, MarkKind::Command, command.n, command.text.clone())?;
                     for finding in self.detector.command_findings(&session, &self.source, &command) {
                         let number = self.builder.number("finding");
                         let text = format!("{}: {}", finding.rule.title, command.text);
-                        self.builder.mark_at(end, MarkKind::Finding(finding.level()), number, text)?;
+                        self.builder.mark_at(spot, MarkKind::Finding(finding.level()), number, text)?;
                     }
                 }
                 Item::ApiCall(_) | Item::Deviation(..) => {}
@@ -379,6 +411,11 @@ fn window(input: &Input) -> io::Result<(u16, u16)> {
         output.len() < FIT_BYTES
     })?;
     Ok(screen::fit(&output))
+}
+
+fn lost(messages: u64, of: &str) -> String {
+    let word = if messages == 1 { "message" } else { "messages" };
+    format!("{messages} {word} of the {of} missing")
 }
 
 /// An anomaly in words.

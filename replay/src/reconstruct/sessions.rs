@@ -52,7 +52,7 @@ struct Open {
     session: Session,
     channel: Channel,
     order: Order,
-    /// ClientId of each side's first opening text: all sockets of a session repeat it.
+    /// `ClientId` of each side's first opening text: all sockets of a session repeat it.
     client_id: Option<String>,
     agent_id: Option<String>,
 }
@@ -113,8 +113,10 @@ impl Sessions {
 
     /// The capture ends: gaps are given up, what waited is handed out.
     pub(crate) fn finish(mut self, sink: &mut Sink<'_>) -> io::Result<Vec<Session>> {
-        if self.open.is_empty() && !self.early.is_empty() {
+        // What was captured in vain is a session of which nothing is known.
+        if self.open.is_empty() {
             self.begin(0);
+            self.early.push((0, Damage::NoChannel));
             for (offset, damage) in std::mem::take(&mut self.early) {
                 self.damage(offset, &damage, sink)?;
             }
@@ -128,7 +130,7 @@ impl Sessions {
         self.open.iter().rposition(|open| open.named.as_deref() == named).unwrap_or(self.open.len())
     }
 
-    /// Formats that do not name sessions may hold several all the same: another ClientId opens another session if the one
+    /// Formats that do not name sessions may hold several all the same: another `ClientId` opens another session if the one
     /// before has ended, and is mixed into it otherwise.
     fn split(&self, at: usize, message: &Message) -> (usize, bool) {
         let Some(open) = self.open.get(at) else { return (at, false) };
@@ -239,7 +241,7 @@ impl Session {
     }
 }
 
-/// The sender and ClientId of an opening text.
+/// The sender and `ClientId` of an opening text.
 fn opening(message: &Message) -> Option<(Side, String)> {
     let side = match (message.opcode, message.direction) {
         (Opcode::Text, Direction::ClientToService) => Side::Client,

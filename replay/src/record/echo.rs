@@ -15,7 +15,7 @@
 //!   bytes are sealed.
 //! * A retransmitted message is stored as its first copy was.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use printed::Printed;
 
@@ -29,12 +29,26 @@ const ECHO_REACH: usize = 512;
 const MAX_PRINTED: usize = 4_096;
 /// Runs of characters that may wait; what exceeds it is masked.
 const MAX_WAITING: usize = 10_000;
+/// Messages of the agent that may wait for one before them; beyond that it is taken for lost.
+const MAX_EARLY: usize = 256;
 /// Sequence numbers of which the judgement is kept: as many as AWS's client keeps for retransmission.
 const MAX_JUDGED: usize = 10_000;
 /// What asks for a secret, in lower case.
 const SECRET_WORDS: [&str; 14] = [
-    "password", "passwort", "passphrase", "passcode", "mot de passe", "contraseña", "senha", "пароль", "密码", "パスワード",
-    "secret", "token", "verification code", "pin",
+    "password",
+    "passwort",
+    "passphrase",
+    "passcode",
+    "mot de passe",
+    "contraseña",
+    "senha",
+    "пароль",
+    "密码",
+    "パスワード",
+    "secret",
+    "token",
+    "verification code",
+    "pin",
 ];
 
 /// Identity of a message, given by the caller.
@@ -52,9 +66,11 @@ pub(crate) struct Echo {
     printed: Printed,
     /// Number of the line that is being typed.
     line: u64,
-    /// Highest sequence number of input and output.
+    /// Highest sequence number of input.
     last_input: Option<i64>,
-    last_output: Option<i64>,
+    /// Sequence number of the output that comes next, and what came before its turn.
+    next_output: i64,
+    early: BTreeMap<i64, Vec<u8>>,
     /// Sequence numbers of input and how much of them is kept.
     judged: VecDeque<(i64, ClearUntil)>,
 }
@@ -116,12 +132,23 @@ impl Echo {
         last.is_none().then_some(payload.len())
     }
 
-    /// Takes a message from the agent. Messages whose echo came, or cannot come any more, go to `judged`.
+    /// Takes a stream message from the agent; one that prints nothing has an empty payload. Messages whose echo came, or cannot
+    /// come any more, go to `judged`.
     pub(crate) fn output(&mut self, sequence: i64, payload: &[u8], judged: &mut dyn FnMut(Id, ClearUntil)) {
-        if self.is_off || self.last_output.is_some_and(|last| sequence <= last) {
+        if self.is_off || sequence < self.next_output {
             return;
         }
-        self.last_output = Some(sequence);
+        self.early.insert(sequence, payload.to_vec());
+        if self.early.len() > MAX_EARLY {
+            self.next_output = self.early.keys().next().copied().unwrap_or(sequence);
+        }
+        while let Some(payload) = self.early.remove(&self.next_output) {
+            self.next_output = self.next_output.saturating_add(1);
+            self.printed(&payload, judged);
+        }
+    }
+
+    fn printed(&mut self, payload: &[u8], judged: &mut dyn FnMut(Id, ClearUntil)) {
         let printed = self.printed.feed(payload, MAX_PRINTED);
         while let Some(front) = self.waiting.front() {
             if front.line < self.line {
@@ -274,9 +301,8 @@ impl Escape {
     fn step(self, byte: u8) -> (Self, bool) {
         match (self, byte) {
             (_, 0x1b) => (Self::Begun, true),
-            (Self::Begun, b'[') => (Self::Parameters, true),
             (Self::Begun, b'O') => (Self::Last, true),
-            (Self::Parameters, 0x20..=0x3f) => (Self::Parameters, true),
+            (Self::Begun, b'[') | (Self::Parameters, 0x20..=0x3f) => (Self::Parameters, true),
             // ESC and a letter (a meta key) is a sequence as well.
             (Self::Begun | Self::Parameters | Self::Last, 0x20..=0x7e) => (Self::None, true),
             _ => (Self::None, false),

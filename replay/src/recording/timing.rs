@@ -63,7 +63,8 @@ pub(super) fn plain(path: &Path) -> io::Result<File> {
     let (mut inflate, mut outcome) = (Inflate::new(Limits::default()), Ok(()));
     loop {
         let read = file.read(&mut buffer)?;
-        let mut keep = |bytes: &[u8]| outcome = std::mem::replace(&mut outcome, Ok(())).and_then(|()| out.write_all(bytes));
+        let mut keep =
+            |bytes: &[u8]| outcome = std::mem::replace(&mut outcome, Ok(())).and_then(|()| out.write_all(bytes));
         if read == 0 {
             inflate.finish(&mut keep);
             break;
@@ -120,9 +121,9 @@ fn header(seconds: f64, data: &str) -> Entry {
 /// `2026-11-24 23:39:49+00:00`.
 pub(super) fn started(text: &str) -> Option<Timestamp> {
     let text = text.get(..25).or_else(|| text.get(..24))?;
-    ["%Y-%m-%d %H:%M:%S%:z", "%Y-%m-%d %H:%M:%S%z"].iter().find_map(|form| {
-        jiff::fmt::strtime::parse(form, text.trim_end()).ok()?.to_timestamp().ok()
-    })
+    ["%Y-%m-%d %H:%M:%S%:z", "%Y-%m-%d %H:%M:%S%z"]
+        .iter()
+        .find_map(|form| jiff::fmt::strtime::parse(form, text.trim_end()).ok()?.to_timestamp().ok())
 }
 
 /// The timing file beside a typescript: one of the names in use that holds timing.

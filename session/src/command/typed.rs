@@ -86,6 +86,12 @@ impl Typist {
         *self = Self { unsure: Some(0), ..Self::default() };
     }
 
+    /// Whether keys were pressed since the last Enter, and the line that the screen shows does not begin with them.
+    pub(crate) fn is_replaced_by(&self, shown: &str) -> bool {
+        let typed = String::from_utf8_lossy(&self.text);
+        self.bytes > 0 && (typed.trim().is_empty() || !shown.trim_start().starts_with(typed.trim()))
+    }
+
     /// What was typed so far was not for a shell: the line's keys do not tell its text.
     pub(crate) fn doubt(&mut self) {
         if !self.text.is_empty() {
@@ -196,7 +202,7 @@ impl Typist {
         let head = self.text.get(..self.cursor).unwrap_or_default();
         let word_end = head.iter().rposition(|b| *b != b' ').map_or(0, |at| at + 1);
         let start = head.get(..word_end).unwrap_or_default().iter().rposition(|b| *b == b' ').map_or(0, |at| at + 1);
-        let punctuated = head.get(start..).unwrap_or_default().iter().any(|b| b.is_ascii_punctuation());
+        let punctuated = head.get(start..).unwrap_or_default().iter().any(u8::is_ascii_punctuation);
         self.erase(start, self.cursor);
         if punctuated {
             self.be_unsure(start);
@@ -263,9 +269,8 @@ fn sequence(key: &[u8]) -> Key {
 /// What a terminal sends by itself: cursor position, attributes, focus, mouse, colours.
 fn is_report(sequence: &[u8]) -> bool {
     match (sequence.first(), sequence.last()) {
-        (Some(b'['), Some(b'R' | b'c' | b'n' | b'I' | b'O' | b't')) => true,
+        (Some(b'['), Some(b'R' | b'c' | b'n' | b'I' | b'O' | b't')) | (Some(b']' | b'P' | b'_'), _) => true,
         (Some(b'['), Some(b'M' | b'm')) => sequence.get(1) == Some(&b'<'),
-        (Some(b']' | b'P' | b'_'), _) => true,
         _ => false,
     }
 }
@@ -284,7 +289,8 @@ mod tests {
 
     #[test]
     fn keys_make_lines() {
-        let rows: &[(&str, &[u8], &[(&str, bool)])] = &[
+        type Row = (&'static str, &'static [u8], &'static [(&'static str, bool)]);
+        let rows: &[Row] = &[
             ("plain", b"ls -l\rpwd\n", &[("ls -l", true), ("pwd", true)]),
             ("rubbed out", b"lx\x7fs\r", &[("ls", true)]),
             ("killed", b"sudo su -\x15id\r", &[("id", true)]),

@@ -6,6 +6,8 @@ use serde::Deserialize;
 /// The format of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CaptureFormat {
+    /// What `warden record` writes: records in a chain of hashes.
+    Own,
     /// One JSON object a message: `{"t":…,"dir":"c2s|s2c|a2s|s2a","opcode":1|2,"b64":"…"}`.
     Frames,
     /// HAR 1.2 of a browser's developer tools, with `_webSocketMessages`.
@@ -17,9 +19,10 @@ pub enum CaptureFormat {
 }
 
 impl CaptureFormat {
-    /// `frames`, `har`, `pcap` or `pcapng`.
+    /// `warden`, `frames`, `har`, `pcap` or `pcapng`.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Own => "warden",
             Self::Frames => "frames",
             Self::Har => "har",
             Self::Pcap => "pcap",
@@ -27,6 +30,9 @@ impl CaptureFormat {
         }
     }
 }
+
+/// What `warden`'s own captures begin with.
+const OWN_MAGIC: &[u8] = b"\x89WARDEN\n";
 
 /// The format of a capture from its first bytes (decompressed); `None` if it is none, or if more must be seen: `all` says
 /// that there are no more.
@@ -37,6 +43,9 @@ impl CaptureFormat {
 /// assert_eq!(capture_format(line, true), Some(CaptureFormat::Frames));
 /// ```
 pub fn capture_format(head: &[u8], all: bool) -> Option<CaptureFormat> {
+    if head.starts_with(OWN_MAGIC) {
+        return Some(CaptureFormat::Own);
+    }
     match head.first_chunk::<4>()? {
         [0xa1, 0xb2, 0xc3, 0xd4] | [0xd4, 0xc3, 0xb2, 0xa1] | [0xa1, 0xb2, 0x3c, 0x4d] | [0x4d, 0x3c, 0xb2, 0xa1] => {
             return (head.len() >= 24).then_some(CaptureFormat::Pcap);
@@ -103,6 +112,7 @@ mod tests {
         let pcap = [&[0xd4, 0xc3, 0xb2, 0xa1][..], &[0; 20]].concat();
         let ng = [&[0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a][..], &[0; 16]].concat();
         let rows: &[(&str, &[u8], Option<CaptureFormat>)] = &[
+            ("own", b"\x89WARDEN\n\0\0\0\x01", Some(CaptureFormat::Own)),
             ("frames", frame.as_bytes(), Some(CaptureFormat::Frames)),
             ("frames behind a damaged line", &[b"{\"t\":1,\n", frame.as_bytes()].concat(), Some(CaptureFormat::Frames)),
             ("frames, cut", &frame.as_bytes()[..40], Some(CaptureFormat::Frames)),

@@ -43,6 +43,7 @@ impl Said {
                 self.order.push(format!("{deviation:?}"));
                 self.deviations.push(deviation);
             }
+            other => unreachable!("no record of AWS's holds {other:?}"),
         }
     }
 

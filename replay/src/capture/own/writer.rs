@@ -108,6 +108,11 @@ impl<W: Write> Writer<W> {
         Ok(closing)
     }
 
+    /// Text and binary messages written, and how many of them are masked.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.messages, self.masked)
+    }
+
     /// Hash of the last record.
     pub(crate) fn last(&self) -> Sha256 {
         self.last
@@ -119,6 +124,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// What the records went to.
+    #[cfg(test)]
     pub(crate) fn into_out(self) -> W {
         self.out
     }

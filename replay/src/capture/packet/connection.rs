@@ -100,9 +100,9 @@ impl Connection {
         let Self { keylog, client, server, carrier, stream } = self;
         let (own, peer) = if from_client { (client, server) } else { (server, client) };
         let mut upper = Upper { keylog, carrier, stream };
-        own.segment(sequence, at, offset, segment.payload, &mut |delivery| upper.deliver(from_client, delivery, sink));
+        own.segment(sequence, at, offset, segment.payload, &mut |delivery| upper.deliver(from_client, &delivery, sink));
         if let Some(acknowledgment) = segment.acknowledgment {
-            peer.acknowledged(acknowledgment, &mut |delivery| upper.deliver(!from_client, delivery, sink));
+            peer.acknowledged(acknowledgment, &mut |delivery| upper.deliver(!from_client, &delivery, sink));
         }
     }
 
@@ -110,8 +110,8 @@ impl Connection {
     pub(super) fn finish(&mut self, sink: Sink<'_>) {
         let Self { keylog, client, server, carrier, stream } = self;
         let mut upper = Upper { keylog, carrier, stream };
-        client.finish(&mut |delivery| upper.deliver(true, delivery, sink));
-        server.finish(&mut |delivery| upper.deliver(false, delivery, sink));
+        client.finish(&mut |delivery| upper.deliver(true, &delivery, sink));
+        server.finish(&mut |delivery| upper.deliver(false, &delivery, sink));
     }
 }
 
@@ -123,8 +123,8 @@ struct Upper<'c> {
 }
 
 impl Upper<'_> {
-    fn deliver(&mut self, from_client: bool, delivery: Delivery<'_>, sink: Sink<'_>) {
-        match delivery {
+    fn deliver(&mut self, from_client: bool, delivery: &Delivery<'_>, sink: Sink<'_>) {
+        match *delivery {
             Delivery::Bytes { at, offset, bytes } => self.bytes(from_client, at, offset, bytes, sink),
             Delivery::Lost { offset, bytes } => {
                 match self.carrier {
@@ -211,6 +211,10 @@ impl Stream {
 
     fn bytes(&mut self, from_client: bool, at: Timestamp, offset: u64, bytes: &[u8], sink: Sink<'_>) {
         match self.state {
+            State::Head if self.is_past_upgrade(from_client, bytes) => {
+                self.skip_upgrade(at, offset, sink);
+                self.messages(from_client, at, offset, bytes, sink);
+            }
             State::Head => {
                 let head = if from_client { &mut self.request } else { &mut self.response };
                 head.extend_from_slice(bytes);
@@ -218,6 +222,31 @@ impl Stream {
             }
             State::WebSocket => self.messages(from_client, at, offset, bytes, sink),
             State::Tunnel | State::Other => {}
+        }
+    }
+
+    /// Whether a direction is at its frames already: its part of the upgrade is not in the capture.
+    fn is_past_upgrade(&self, from_client: bool, bytes: &[u8]) -> bool {
+        let (head, decoder) =
+            if from_client { (&self.request, &self.from_client) } else { (&self.response, &self.from_server) };
+        let may_upgrade = !matches!(self.asked, Some(Request::Connect | Request::Other));
+        may_upgrade && head.is_empty() && decoder.is_start(bytes)
+    }
+
+    /// Goes on to the frames with what is known of the upgrade.
+    fn skip_upgrade(&mut self, at: Timestamp, offset: u64, sink: Sink<'_>) {
+        if let Some(Request::Upgrade(named)) = self.asked.take() {
+            self.named = named;
+        }
+        self.state = State::WebSocket;
+        let mut response = std::mem::take(&mut self.response);
+        if let Some(length) = http::head_length(&response) {
+            let rest = response.split_off(length);
+            if let Response::Switched { extensions } = http::response(&response) {
+                self.from_client.inflate(&extensions);
+                self.from_server.inflate(&extensions);
+            }
+            self.messages(false, at, offset, &rest, sink);
         }
     }
 
@@ -320,8 +349,9 @@ fn is_agent_leg(from_client: bool, opcode: Opcode, bytes: &bytes::Bytes) -> bool
     let (input, output) = (MessageType::INPUT_STREAM_DATA, MessageType::OUTPUT_STREAM_DATA);
     let by_agent = frame.message_type == output || acknowledged == Some(input);
     let by_client = frame.message_type == input || acknowledged == Some(output);
-    match from_client {
-        true => by_agent || frame.message_type == MessageType::AGENT_SESSION_STATE,
-        false => by_client || frame.message_type == MessageType::INTERACTIVE_SHELL,
+    if from_client {
+        by_agent || frame.message_type == MessageType::AGENT_SESSION_STATE
+    } else {
+        by_client || frame.message_type == MessageType::INTERACTIVE_SHELL
     }
 }

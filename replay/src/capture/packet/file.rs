@@ -129,7 +129,7 @@ impl File {
             }
         }
         let length = self.u32(head, 4).unwrap_or_default() as usize;
-        if length < 12 || length % 4 != 0 || length > RECORD_LIMIT {
+        if length < 12 || !length.is_multiple_of(4) || length > RECORD_LIMIT {
             return self.damaged(Damage::BadRecord("no block"));
         }
         let Some(block) = buffer.get(..length) else { return Taken::More };
@@ -252,7 +252,7 @@ impl File {
             Format::PcapNg { .. } => {
                 let (kind, length) = (self.u32(rest, 0)?, self.u32(rest, 4)? as usize);
                 let is_known = matches!(kind, 1 | 2 | 3 | 4 | 5 | 6 | 10 | 0x0a0d_0d0a);
-                if !is_known || length < 12 || length % 4 != 0 || length > PACKET_LIMIT as usize {
+                if !is_known || length < 12 || !length.is_multiple_of(4) || length > PACKET_LIMIT as usize {
                     return Some(false);
                 }
                 let last = self.u32(rest.get(..length)?, length - 4)?;

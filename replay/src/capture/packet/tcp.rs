@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn segments_come_in_any_way() {
-        let table: &[(&str, &[(u32, &[u8])], &[u8], u64)] = &[
+        type Row<'a> = (&'a str, &'a [(u32, &'a [u8])], &'a [u8], u64);
+        let table: &[Row<'_>] = &[
             ("in order", &[(5, b"ab"), (7, b"cd")], b"abcd", 0),
             ("swapped", &[(5, b""), (7, b"cd"), (5, b"ab")], b"abcd", 0),
             ("again", &[(5, b"ab"), (5, b"ab"), (7, b"cd")], b"abcd", 0),

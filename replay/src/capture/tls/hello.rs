@@ -1,4 +1,4 @@
-//! ClientHello and ServerHello (RFC 8446, 4.1), as far as they matter here.
+//! `ClientHello` and `ServerHello` (RFC 8446, 4.1), as far as they matter here.
 
 /// Takes big-endian numbers and lists from bytes.
 struct Cursor<'a>(&'a [u8]);
@@ -71,11 +71,11 @@ pub(super) struct ServerHello {
     pub(super) suite: u16,
     /// Whether TLS 1.3 was chosen.
     pub(super) is_13: bool,
-    /// Whether it asks for another ClientHello.
+    /// Whether it asks for another `ClientHello`.
     pub(super) is_retry: bool,
 }
 
-/// The random of a ServerHello that is a HelloRetryRequest: SHA-256 of these words (RFC 8446, 4.1.3).
+/// The random of a `ServerHello` that is a `HelloRetryRequest`: SHA-256 of these words (RFC 8446, 4.1.3).
 const RETRY: &[u8] = b"HelloRetryRequest";
 
 impl ServerHello {

@@ -1,9 +1,10 @@
 //! Frames for people: a line each.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use warden_protocol::channel::{Content, Seal, Status};
-use warden_protocol::frame::Frame;
+use warden_protocol::frame::{Deviation, Frame};
 use warden_protocol::payload::{Acknowledge, FlagValue, redact};
 use warden_protocol::wire::{MessageType, PayloadType, Side};
 
@@ -51,10 +52,11 @@ impl Printer {
                 if frame.frame.message_type == MessageType::ACKNOWLEDGE {
                     text = self.paint.dim(&text);
                 }
-                let deviations: Vec<&str> = frame.deviations.iter().map(|deviation| deviation.name()).collect();
-                let deviations = match deviations.is_empty() {
-                    true => String::new(),
-                    false => format!("  {}", self.paint.wrong(&format!("[{}]", deviations.join(", ")))),
+                let deviations: Vec<&str> = frame.deviations.iter().map(Deviation::name).collect();
+                let deviations = if deviations.is_empty() {
+                    String::new()
+                } else {
+                    format!("  {}", self.paint.wrong(&format!("[{}]", deviations.join(", "))))
                 };
                 writeln!(out, "{place}  {standing}{text}{deviations}{failure}")
             }
@@ -97,7 +99,9 @@ fn quote(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.get(..bytes.len().min(4 * MAX_SHOWN)).unwrap_or(bytes).utf8_chunks() {
         text.push_str(&escape(chunk.valid(), Lines::Show));
-        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
     }
     format!("\"{text}\"")
 }

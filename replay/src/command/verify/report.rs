@@ -11,7 +11,7 @@ use warden_protocol::wire::Side;
 use warden_session::timestamp::to_rfc3339;
 
 use super::{Problem, Verified};
-use crate::capture::Chain;
+use crate::capture::own::Chain;
 use crate::reconstruct::Session;
 
 pub(super) fn print(out: &mut impl Write, verified: &Verified) -> io::Result<()> {
@@ -56,12 +56,14 @@ fn report(verified: &Verified, at: usize, session: &Session) -> Value {
         "mux": session.forwarding.connections().map(connection).collect::<Vec<_>>(),
         "exit_code": channel.exit_code,
         "closed_reason": channel.closed_reason,
-        "chain": chain(verified.facts.chain),
+        "chain": chain(verified.facts.chain.as_ref()),
+        "last_hash": verified.facts.chain.as_ref().map(|chain| chain.last.to_string()),
+        "closing_record": verified.facts.chain.as_ref().map(|chain| chain.is_closed),
         "clock_skew_ms": {"client": skew(&channel.client), "agent": skew(&channel.agent)},
         "damage": damage(session),
         "problems": verified.problems.iter().filter(|problem| problem.session == at).map(problem).collect::<Vec<_>>(),
         "unlisted_problems": verified.unlisted,
-        "exit": verified.exit_of(session) as u8,
+        "exit": verified.exit_of(session).code(),
     })
 }
 
@@ -149,12 +151,8 @@ fn connection(connection: &Connection) -> Value {
     })
 }
 
-pub(super) fn chain(chain: Chain) -> String {
-    match chain {
-        Chain::Absent => "absent".to_owned(),
-        Chain::Whole => "ok".to_owned(),
-        Chain::Broken { record } => format!("broken at {record}"),
-    }
+fn chain(chain: Option<&Chain>) -> String {
+    chain.map_or_else(|| "absent".to_owned(), ToString::to_string)
 }
 
 fn skew(side: &StreamReport) -> Option<i64> {

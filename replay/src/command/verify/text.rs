@@ -1,5 +1,6 @@
 //! The report for people: what the capture holds, and what is wrong where.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use warden_protocol::channel::{Anomaly, Report, StreamReport};
@@ -7,7 +8,6 @@ use warden_protocol::wire::{PayloadType, Side};
 use warden_session::timestamp::to_rfc3339;
 
 use super::{Problem, Verified, report};
-use crate::capture::Chain;
 use crate::exit::Exit;
 use crate::paint::Paint;
 use crate::reconstruct::Session;
@@ -91,7 +91,7 @@ fn messages(channel: &Report) -> String {
         (total(|side| side.decrypted), "decrypted"),
     ] {
         if count > 0 {
-            text.push_str(&format!(", {count} {what}"));
+            let _ = write!(text, ", {count} {what}");
         }
     }
     text
@@ -112,7 +112,7 @@ fn wrong(out: &mut impl Write, verified: &Verified, at: usize, session: &Session
             bad(out, paint, "encrypted", &format!("{} messages of the {side}: {why}", report.encrypted))?;
         }
     }
-    if let Chain::Broken { record } = verified.facts.chain {
+    if let Some(record) = verified.facts.chain.as_ref().and_then(|chain| chain.broken_at) {
         bad(out, paint, "chain", &format!("breaks at record {record}: what follows need not be what was recorded"))?;
     }
     for (offset, damage) in &session.damage {
@@ -120,10 +120,11 @@ fn wrong(out: &mut impl Write, verified: &Verified, at: usize, session: &Session
     }
     let problems: Vec<&Problem> = verified.problems.iter().filter(|problem| problem.session == at).collect();
     for problem in problems.iter().take(MAX_SHOWN) {
+        let label = if matches!(problem.anomaly, Anomaly::RetransmissionStorm) { "note" } else { "problem" };
         let place = problem.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
         let sequence = problem.sequence.map(|number| format!(", sequence {number}")).unwrap_or_default();
         let who = format!("message {}{place} ({}{sequence}, {})", problem.n, problem.side, to_rfc3339(problem.at));
-        bad(out, paint, "problem", &format!("{who}: {}", problem.what()))?;
+        bad(out, paint, label, &format!("{who}: {}", problem.what()))?;
     }
     let more = problems.len().saturating_sub(MAX_SHOWN) as u64 + verified.unlisted;
     if more > 0 {
@@ -140,14 +141,17 @@ fn verdict(out: &mut impl Write, verified: &Verified, session: &Session, paint: 
         _ => paint.wrong("incomplete"),
     };
     line(out, "verdict", &text)?;
-    if verified.facts.chain == Chain::Absent {
-        line(
-            out,
-            "",
-            &paint.dim("this format has no chain of hashes: a record that was taken out leaves no other trace"),
-        )?;
+    match &verified.facts.chain {
+        None => {
+            let text = "this format has no chain of hashes: records that were taken out need not leave a trace";
+            line(out, "", &paint.dim(text))
+        }
+        Some(chain) => {
+            line(out, "last hash", &format!("{} of {} records", chain.last, chain.records))?;
+            let text = "the chain proves nothing unless this hash is the one that was kept elsewhere";
+            line(out, "", &paint.dim(text))
+        }
     }
-    Ok(())
 }
 
 impl Problem {

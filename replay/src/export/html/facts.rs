@@ -15,7 +15,9 @@ pub(super) fn title(survey: &Survey) -> String {
 }
 
 /// Who, where, when, each in a few words.
-pub(super) fn facts(survey: &Survey) -> Vec<String> {
+pub(super) fn facts(teller: &Teller<'_>) -> Vec<String> {
+    let survey = teller.survey;
+    let reason = survey.session.reason.as_ref().map(|reason| teller.text(reason));
     let session = &survey.session;
     let mut facts = Vec::new();
     let mut say = |name: &str, value: Option<&String>| {
@@ -29,8 +31,8 @@ pub(super) fn facts(survey: &Survey) -> Vec<String> {
     say("in ", session.region.as_ref());
     say("account ", session.account.as_ref());
     say("", session.plugin.as_ref());
-    say("reason: ", session.reason.as_ref());
-    if let Some((first, _)) = survey.times {
+    say("reason: ", reason.as_ref());
+    if let Some((first, _)) = survey.dates() {
         facts.push(to_rfc3339(first));
     }
     let seconds = survey.duration() / 1000;
@@ -57,8 +59,10 @@ pub(super) fn notices(teller: &Teller<'_>) -> Vec<String> {
     if survey.is_incomplete() {
         notices.push("Something is missing from this record; see what was verified.".to_owned());
     }
-    if !teller.cuts.all.is_empty() {
-        notices.push(format!("{} texts were removed from the output (█); their digests are listed.", teller.cuts.all.len()));
+    match teller.cuts.all.len() {
+        0 => {}
+        1 => notices.push("One text was removed from the output (█); its digest is listed.".to_owned()),
+        texts => notices.push(format!("{texts} texts were removed from the output (█); their digests are listed.")),
     }
     notices
 }
@@ -74,7 +78,10 @@ pub(super) fn verify(teller: &Teller<'_>) -> Value {
     let (state, label) = match survey.report() {
         Some(report) => {
             of_channel(report, &mut rows);
-            match (report.is_contradictory(), survey.is_incomplete()) {
+            let broken = survey.ending.chain.as_ref().is_some_and(|chain| chain.broken_at.is_some());
+            let contradicts =
+                broken || survey.ending.capture.as_ref().is_some_and(|session| session.is_contradictory());
+            match (contradicts, survey.is_incomplete()) {
                 (true, _) => ("bad", "✗ contradicted"),
                 (false, true) => ("incomplete", "△ incomplete"),
                 (false, false) => ("whole", "✓ whole"),
@@ -83,12 +90,18 @@ pub(super) fn verify(teller: &Teller<'_>) -> Value {
         None if survey.is_incomplete() => ("incomplete", "△ incomplete"),
         None => ("unproven", "△ not provable"),
     };
+    if let Some(chain) = &survey.ending.chain {
+        rows.push(("Chain of hashes", format!("{chain}; last hash {}", chain.last)));
+    }
     if let Some(capture) = &survey.ending.capture {
         rows.extend(capture.damage.iter().map(|(at, damage)| ("Damage", format!("at byte {at}: {damage}"))));
     }
     rows.extend(survey.deviations.iter().map(|(at, deviation)| ("Deviation", format!("at byte {at}: {deviation}"))));
     if survey.report().is_none() {
-        rows.push(("Proof", "This kind of record holds no digests or sequence numbers: nothing shows that it is whole.".to_owned()));
+        rows.push((
+            "Proof",
+            "This kind of record holds no digests or sequence numbers: nothing shows that it is whole.".to_owned(),
+        ));
     }
     rows.push(("Exported by", format!("warden {}", env!("CARGO_PKG_VERSION"))));
     json!({"state": state, "label": label, "rows": rows})
@@ -143,6 +156,12 @@ fn of_stream(stream: &StreamReport) -> String {
     let missing = if ranges.is_empty() { "none missing".to_owned() } else { format!("missing {}", ranges.join(", ")) };
     format!(
         "{} messages, {missing}; {} duplicates, {} conflicting, {} late, {} reordered, {} decrypted, {} left encrypted",
-        stream.unique, stream.duplicates, stream.conflicting, stream.late, stream.reordered, stream.decrypted, stream.encrypted
+        stream.unique,
+        stream.duplicates,
+        stream.conflicting,
+        stream.late,
+        stream.reordered,
+        stream.decrypted,
+        stream.encrypted
     )
 }

@@ -94,6 +94,18 @@ impl Film {
         Ok(())
     }
 
+    /// Something marks this place: what stood on the screen is kept, if there is room. How many screens are kept so far: the
+    /// last of them is what the mark is about.
+    ///
+    /// # Errors
+    /// None that memory does not give.
+    pub(super) fn mark(&mut self) -> io::Result<u64> {
+        if let Some((_, at)) = self.dirty.filter(|(_, at)| self.has_room(*at)) {
+            self.write(at)?;
+        }
+        Ok(self.kept)
+    }
+
     /// Adds to what the overlay of hidden text shows from this time on.
     pub(super) fn hide(&mut self, ms: u64, text: String) {
         self.hidden.push(text);

@@ -103,7 +103,7 @@ impl Cell {
     }
 
     fn is_blank(&self) -> bool {
-        self.style == 0 && self.first == ' ' && self.all.is_none()
+        self.style == 0 && self.width == 1 && self.first == ' ' && self.all.is_none()
     }
 }
 
@@ -125,7 +125,7 @@ impl Grid {
     pub(super) fn of(screen: &Screen, styles: &mut Styles) -> Self {
         let (rows, cols) = screen.size();
         let cursor = screen.cursor();
-        let mut last = (screen::Style::default(), 0);
+        let (mut last, mut left) = ((screen::Style::default(), 0), 0);
         let mut cell = |row, col| {
             let Some(cell) = screen.cell(row, col) else { return Cell::blank() };
             if cell.style != last.0 {
@@ -135,7 +135,9 @@ impl Grid {
             let first = characters.next().unwrap_or(' ');
             let all = characters.next().map(|_| Box::from(cell.text));
             let width = if cell.continuation { 0 } else { 1 + u8::from(cell.wide) };
-            Cell { first, all, style: last.1, width }
+            // The right half of a wide character looks like its left half, whatever was there before.
+            left = if cell.continuation { left } else { last.1 };
+            Cell { first, all, style: left, width }
         };
         let rows = (0..rows).map(|row| (0..cols).map(|col| cell(row, col)).collect()).collect();
         let col = cursor.col.min(cols.saturating_sub(1));
@@ -192,7 +194,9 @@ impl Grid {
         let differs: Vec<usize> = (0..self.rows.len()).filter(|at| !same(*at, *at)).collect();
         let (top, bottom) = (*differs.first()?, *differs.last()?);
         let worth = |count: usize| (top..=bottom - count).filter(|at| same(*at, at + count) && !same(*at, *at)).count();
-        let best = (1..=bottom - top).map(|count| (worth(count), count)).max_by_key(|(worth, count)| (*worth, usize::MAX - count))?;
+        let best = (1..=bottom - top)
+            .map(|count| (worth(count), count))
+            .max_by_key(|(worth, count)| (*worth, usize::MAX - count))?;
         (best.0 >= 2).then_some((top, bottom, best.1))
     }
 }
@@ -264,6 +268,92 @@ fn css(color: Color) -> Option<String> {
 
 /// The sixteen colours, chosen to be read on a dark screen.
 const PALETTE: [&str; 16] = [
-    "#2e3440", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#d8dee9", "#6b7689", "#ff7b86", "#b5e890",
-    "#ffd98a", "#82c4ff", "#dd95f5", "#7fdbe6", "#ffffff",
+    "#2e3440", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#d8dee9", "#6b7689", "#ff7b86",
+    "#b5e890", "#ffd98a", "#82c4ff", "#dd95f5", "#7fdbe6", "#ffffff",
 ];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the viewer makes of operations: `screen.js` in Rust.
+    fn apply(cells: &mut Vec<Vec<(String, u64, u64)>>, cols: &mut usize, cursor: &mut (u64, u64, bool), ops: &[Value]) {
+        let blank = || (" ".to_owned(), 0, 1);
+        let number = |op: &Value, at: usize| op[at].as_u64().unwrap();
+        let place = |op: &Value, at: usize| usize::try_from(op[at].as_u64().unwrap()).unwrap();
+        for op in ops {
+            match number(op, 0) {
+                0 => {
+                    *cols = place(op, 1);
+                    *cells = vec![vec![blank(); *cols]; place(op, 2)];
+                    *cursor = (0, 0, false);
+                }
+                1 => {
+                    let region = &mut cells[place(op, 1)..=place(op, 2)];
+                    region.rotate_left(place(op, 3));
+                    region.iter_mut().rev().take(place(op, 3)).for_each(|row| *row = vec![blank(); *cols]);
+                }
+                2 => {
+                    let (row, mut col) = (place(op, 1), place(op, 2));
+                    for pair in op.as_array().unwrap()[3..].chunks(2) {
+                        let style = pair[1].as_u64().unwrap();
+                        let parts: Vec<(String, u64)> = match &pair[0] {
+                            Value::Array(parts) => {
+                                let width = parts[0].as_u64().unwrap();
+                                parts[1..].iter().map(|part| (part.as_str().unwrap().to_owned(), width)).collect()
+                            }
+                            text => text.as_str().unwrap().chars().map(|c| (c.to_string(), 1)).collect(),
+                        };
+                        for (text, width) in parts {
+                            cells[row][col] = (text, style, width);
+                            if width == 2 {
+                                cells[row][col + 1] = (String::new(), style, 0);
+                            }
+                            col += usize::try_from(width).unwrap();
+                        }
+                    }
+                }
+                3 => cells[place(op, 1)][place(op, 2)..].fill(blank()),
+                4 => *cursor = (number(op, 1), number(op, 2), number(op, 3) == 1),
+                _ => {}
+            }
+        }
+    }
+
+    fn seen(grid: &Grid) -> Vec<Vec<(String, u64, u64)>> {
+        let cell = |cell: &Cell| {
+            let text = cell.all.as_deref().map_or_else(|| cell.first.to_string(), ToOwned::to_owned);
+            (if cell.width == 0 { String::new() } else { text }, u64::from(cell.style), u64::from(cell.width))
+        };
+        grid.rows.iter().map(|row| row.iter().map(cell).collect()).collect()
+    }
+
+    fn output() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            4 => "[a-c ]{1,12}",
+            2 => prop::sample::select(vec!["日", "😀本", "e\u{301}", "日\u{8}x", "\u{8}日"]).prop_map(str::to_owned),
+            2 => prop::sample::select(vec!["\r\n", "\n", "\r", "\u{1b}[K", "\u{1b}[1K", "\u{1b}[2J", "\u{1b}[H", "\u{1b}M", "\u{1b}[2;4r", "\u{1b}[3L", "\u{1b}[2M", "\u{1b}[3P", "\u{1b}[2@"]).prop_map(str::to_owned),
+            1 => (0u8..48).prop_map(|sgr| format!("\u{1b}[{sgr}m")),
+            1 => (1u8..8, 1u8..12).prop_map(|(row, col)| format!("\u{1b}[{row};{col}H")),
+        ];
+        prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn changes_lead_to_the_screen(outputs in prop::collection::vec(output(), 1..8), cols in 2u16..14, rows in 1u16..7) {
+            let (mut screen, mut styles, mut before) = (Screen::new(rows, cols), Styles::default(), Grid::default());
+            let (mut cells, mut width, mut cursor) = (Vec::new(), 0, (0, 0, false));
+            for output in outputs {
+                screen.feed(output.as_bytes(), &mut |_| {});
+                let grid = Grid::of(&screen, &mut styles);
+                apply(&mut cells, &mut width, &mut cursor, &grid.changes(&before));
+                prop_assert_eq!(&cells, &seen(&grid));
+                prop_assert_eq!(cursor, (u64::from(grid.cursor.0), u64::from(grid.cursor.1), grid.cursor.2));
+                before = grid;
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@ const $ = (id) => document.getElementById(id);
 const KINDS = { command: "Commands", finding: "Findings", input: "Hidden input", resize: "Resizes", gap: "Gaps", note: "Notes" };
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64];
 const IDLE_MS = 2000;
-const state = { time: 0, playing: false, speed: 1, idle: true, last: 0, zoom: 1, kinds: new Set(), query: "", waited: 0 };
+const state = { time: 0, playing: false, speed: 1, idle: true, last: 0, zoom: 1, kinds: new Set(), query: "", waited: 0, pinned: null };
 let screens = null;
 let painter = null;
 let entries = [];
@@ -43,6 +43,7 @@ function dialog(title, rows, keys) {
     return [term, element("dd", value)];
   }));
   if (!$("dialog").open) $("dialog").showModal();
+  $("dialog").scrollTop = 0;
 }
 
 const showVerify = () => dialog("What was verified", view.verify.rows, false);
@@ -89,7 +90,7 @@ function makeList() {
     button.type = "button";
     button.append(element("time", clock(mark.time)), body(mark));
     if (mark.note) button.append(element("span", mark.note, "note"));
-    button.addEventListener("click", () => seek(mark.time, true));
+    button.addEventListener("click", () => seekMark(mark));
     item.append(button);
     return { mark, item, words: `${mark.text} ${mark.note || ""} ${mark.level || ""}`.toLowerCase() };
   });
@@ -165,7 +166,7 @@ function keepInSight(item) {
 // ---- playing ----
 
 function refresh() {
-  screens.show(screens.indexAt(state.time));
+  screens.show(state.pinned ?? screens.indexAt(state.time));
   const resized = screens.resized;
   painter.paint(screens);
   if (resized) fit();
@@ -191,8 +192,14 @@ function reveal() {
   $("hidden").replaceChildren(...(lines.length ? lines : [element("div", "Nothing hidden up to here.")]));
 }
 
-function seek(time) {
+// Several screens may have the time of a mark: the one that the mark is about is shown until time moves on.
+function seekMark(mark) {
+  seek(mark.time, mark.change - 1);
+}
+
+function seek(time, pinned = null) {
   state.time = Math.min(Math.max(0, time), view.duration);
+  state.pinned = pinned;
   state.waited = 0;
   refresh();
 }
@@ -218,6 +225,7 @@ function tick(now) {
     if (state.time - before(state.time) > IDLE_MS / 2) step = Math.max(step, next - state.time - IDLE_MS / 2);
   }
   state.time = Math.min(view.duration, state.time + step);
+  state.pinned = null;
   refresh();
   if (state.time >= view.duration) play(false);
   else requestAnimationFrame(tick);
@@ -229,13 +237,13 @@ const nextEvent = (time) => { const at = screens.indexAt(time) + 1; return at < 
 function jump(kind, forward) {
   const marks = view.marks.filter((mark) => mark.kind === kind);
   const target = forward ? marks.find((mark) => mark.time > state.time) : marks.findLast((mark) => mark.time < state.time - 300);
-  if (target) seek(target.time);
+  if (target) seekMark(target);
 }
 
 function step(by) {
   play(false);
-  const at = screens.indexAt(state.time) + by;
-  if (at >= 0 && at < screens.times.length) seek(screens.times[at]);
+  const at = (state.pinned ?? screens.indexAt(state.time)) + by;
+  if (at >= 0 && at < screens.times.length) seek(screens.times[at], at);
 }
 
 function speed(by) {
@@ -323,13 +331,13 @@ function wire() {
 // #t=SECONDS opens at a time, #command=N and #finding=N (from 1) at a mark; &play starts to play.
 function open() {
   const wanted = new URLSearchParams(location.hash.slice(1));
-  let time = Number(wanted.get("t")) * 1000 || 0;
+  let [time, pinned] = [Number(wanted.get("t")) * 1000 || 0, null];
   for (const kind of ["command", "finding"]) {
     const mark = view.marks.filter((candidate) => candidate.kind === kind)[Number(wanted.get(kind)) - 1];
-    if (mark) time = mark.time;
+    if (mark) [time, pinned] = [mark.time, mark.change - 1];
   }
   if (wanted.has("hidden")) $("reveal").checked = true;
-  seek(time);
+  seek(time, pinned);
   if (wanted.has("play")) play(true);
 }
 

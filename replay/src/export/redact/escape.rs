@@ -99,7 +99,8 @@ impl Parser {
         match byte {
             0x40..=0x7e => {
                 self.state = State::Ground;
-                let digits: String = self.held.iter().take_while(|b| b.is_ascii_digit()).map(|b| char::from(*b)).collect();
+                let digits: String =
+                    self.held.iter().take_while(|b| b.is_ascii_digit()).map(|b| char::from(*b)).collect();
                 let private = self.held.first().is_some_and(|b| (0x3c..=0x3f).contains(b));
                 let piece = if private { Piece::Other } else { Piece::Csi(digits.parse().unwrap_or(0), byte) };
                 self.held.clear();

@@ -42,7 +42,6 @@ impl Line {
         }
         self.look(look);
         match *piece {
-            Piece::Control(b'\n' | 0x0b | 0x0c) => self.clear(),
             Piece::Control(b'\r') => self.carriage_return(),
             Piece::Control(0x08) => self.cursor = self.cursor.saturating_sub(1),
             Piece::Control(b'\t') => self.cursor = (self.cursor / 8 + 1) * 8,
@@ -59,7 +58,8 @@ impl Line {
                 self.cells.splice(self.cursor..self.cursor, blanks);
             }
             Piece::Csi(rows, b'A') => self.climb(usize::from(rows.max(1))),
-            Piece::Csi(_, b'H' | b'f' | b'J' | b'd' | b'B' | b'E' | b'F' | b'L' | b'M' | b'S' | b'T') => self.clear(),
+            Piece::Control(b'\n' | 0x0b | 0x0c)
+            | Piece::Csi(_, b'H' | b'f' | b'J' | b'd' | b'B' | b'E' | b'F' | b'L' | b'M' | b'S' | b'T') => self.clear(),
             _ => {}
         }
     }

@@ -1,3 +1,5 @@
+use warden_session::session::Platform;
+
 use super::*;
 
 fn redact(policy: Policy, learn: &dyn Fn(&mut Redactor), cols: Option<u16>, chunks: &[&[u8]]) -> (String, usize) {
@@ -61,7 +63,8 @@ fn patterns_see_lines() {
 
 #[test]
 fn secrets_of_commands_leave_texts_and_output() {
-    let command = Command { offset: 0..40, ..warden_rules::detect::typed("mysql -uroot -pS3cret shop", Default::default()) };
+    let command =
+        Command { offset: 0..40, ..warden_rules::detect::typed("mysql -uroot -pS3cret shop", Platform::default()) };
     let policy = || Policy { commands: true, ..Policy::default() };
     let learn = |redactor: &mut Redactor| redactor.learn_command(&command);
     let (out, _) = redact(policy(), &learn, Some(80), &[b"$ mysql -uroot -pS3cret shop\r\nS3cret\r\n"]);
@@ -74,7 +77,8 @@ fn secrets_of_commands_leave_texts_and_output() {
 
 #[test]
 fn short_secrets_stay_where_they_are_no_secret() {
-    let command = Command { offset: 0..24, ..warden_rules::detect::typed("mysql -uroot -pab shop", Default::default()) };
+    let command =
+        Command { offset: 0..24, ..warden_rules::detect::typed("mysql -uroot -pab shop", Platform::default()) };
     let learn = |redactor: &mut Redactor| redactor.learn_command(&command);
     let policy = Policy { commands: true, ..Policy::default() };
     let (out, _) = redact(policy, &learn, Some(80), &[b"$ mysql -uroot -pab shop\r\ncab\r\n"]);

@@ -5,6 +5,9 @@
 //! never appeared on the screen are commands typed with echo off; entered anywhere else they are hidden input, of which
 //! only the length is kept: passwords.
 
+mod agreement;
+mod join;
+
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
@@ -23,6 +26,10 @@ use crate::timeline::{Direction, Event};
 const MAX_PENDING: usize = 256;
 /// Longest row that is looked at when Enter is pressed.
 const MAX_STANDING: usize = 16 * 1024;
+/// Rows in which the echo of a line is looked for.
+const MAX_LOOKS: u8 = 64;
+/// What bash and dash print to ask for the rest of a command.
+const CONTINUATION: &str = "> ";
 
 /// What the client typed, as far as the screen has not accounted for it.
 #[derive(Debug, Default)]
@@ -41,7 +48,7 @@ pub(super) struct Keys {
     /// The screen may lack parts of a line: the window changed its size, or output is missing.
     doubtful: bool,
     /// The prompt at which a line was entered last: another line entered there was not read by its shell.
-    claimed: Option<Spot>,
+    claimed: Option<(Spot, Option<Timestamp>)>,
     /// The terminal was told not to echo, and the shell to print no prompt.
     echo_off: bool,
     no_prompt: bool,
@@ -58,42 +65,21 @@ struct Spot {
 
 /// A line that was entered.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "independent observations")]
 struct Entered {
     line: TypedLine,
     /// The shell prompt that stood alone on the row when it was entered, and at which no other line was.
     prompt: Option<(String, Spot)>,
+    /// A shell's prompt stood at the beginning of the row.
+    at_prompt: bool,
     /// Nothing of it had appeared when it was entered, nor since.
     unseen: bool,
+    /// Rows in which its echo is still looked for.
+    looks: u8,
+    /// Sent together with the line before, which was entered at a prompt, while echo was off: automation does that.
+    ahead: bool,
     /// A program filled the screen.
     in_program: bool,
-}
-
-/// What the keys say about a line on the screen.
-#[derive(Debug)]
-enum Taken {
-    /// It was entered.
-    Entered(TypedLine, Agreement),
-    /// Something else was entered, and not echoed; what stands here is output.
-    Silent(Entered),
-    /// Keys are missing.
-    Unknown,
-    /// Nobody entered it.
-    Nobody,
-}
-
-/// How a line on the screen and typed keys agree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Agreement {
-    /// The same text, blanks aside.
-    Same,
-    /// The keys tell how it begins.
-    Begun,
-    /// The keys tell only that a line was entered.
-    Open,
-    /// Nearly the same text.
-    Close,
-    /// Another text.
-    Different,
 }
 
 impl Extractor {
@@ -118,7 +104,7 @@ impl Extractor {
             self.keys.typist.reset();
             self.keys.pending.clear();
             self.keys.lost = true;
-            self.keys.claimed = self.standing().map(|(_, spot)| spot);
+            self.keys.claimed = self.standing(&self.standing_row()).map(|(_, spot)| (spot, None));
         } else {
             self.keys.doubtful = true;
         }
@@ -139,34 +125,32 @@ impl Extractor {
     /// Somebody pressed Enter.
     fn enter(&mut self, line: TypedLine, sink: &mut Sink<'_>) {
         self.keys.active = true;
-        let standing = self.standing();
+        let row = self.standing_row();
+        let standing = self.standing(&row);
         if let Some((_, spot)) = &standing {
             self.settle_silent(*spot, sink);
         }
-        let claimed = std::mem::replace(&mut self.keys.claimed, standing.as_ref().map(|(_, spot)| *spot));
-        let prompt = standing.filter(|(_, spot)| claimed != Some(*spot));
-        if self.is_blind() && !looks_secret(&self.standing_row()) {
-            return self.enter_blindly(line, sink);
+        let spot = standing.as_ref().map(|(_, spot)| *spot);
+        let claimed = std::mem::replace(&mut self.keys.claimed, spot.map(|spot| (spot, line.at)));
+        let again = spot.is_some() && claimed.is_some_and(|(claimed, _)| Some(claimed) == spot);
+        let ahead = again && self.keys.echo_off && claimed.is_some_and(|(_, at)| at.is_some() && at == line.at);
+        let prompt = standing.filter(|_| !again);
+        if self.is_blind() && (spot.is_some() || row.trim().is_empty()) {
+            return self.enter_blindly(&line, sink);
         }
         let typed = line.text.trim();
-        let seen = || self.alternate.is_some() || (!typed.is_empty() && self.standing_row().contains(typed));
-        let unseen = prompt.is_some() || !seen();
-        if self.is_up_to_date(&line) {
+        let in_program = self.alternate.is_some();
+        let unseen = prompt.is_some() || (!in_program && (typed.is_empty() || !row.contains(typed)));
+        let behind = self.shell_prompt_end(&row).and_then(|end| row.get(end..));
+        if behind.is_some_and(|behind| shows(behind, &line)) {
+            // Whatever was entered before is accounted for.
             self.pass(self.keys.pending.len());
         }
         if self.keys.pending.len() >= MAX_PENDING {
             self.keys.pending.pop_front();
         }
-        let in_program = self.alternate.is_some();
-        self.keys.pending.push_back(Entered { line, prompt, unseen, in_program });
-    }
-
-    /// Whether the row shows a prompt and what was just typed behind it: whatever was entered before is accounted for.
-    fn is_up_to_date(&self, line: &TypedLine) -> bool {
-        let sure = line.text.get(..line.sure).unwrap_or_default().trim();
-        let row = self.standing_row();
-        let typed = self.prompts.known_at_start(&row).and_then(|(end, _)| row.get(end..));
-        sure.len() > 1 && typed.is_some_and(|typed| typed.trim_start().starts_with(sure))
+        let at_prompt = behind.is_some();
+        self.keys.pending.push_back(Entered { line, prompt, at_prompt, unseen, looks: MAX_LOOKS, ahead, in_program });
     }
 
     /// The first lines that wait went to programs.
@@ -186,9 +170,8 @@ impl Extractor {
     }
 
     /// The shell prompt (or several, behind commands that printed nothing) of which the row consists.
-    fn standing(&self) -> Option<(String, Spot)> {
-        let row = Some(self.standing_row()).filter(|_| self.alternate.is_none())?;
-        let (mut rest, mut prompt, mut prompts) = (row.as_str(), None, 0);
+    fn standing(&self, row: &str) -> Option<(String, Spot)> {
+        let (mut rest, mut prompt, mut prompts) = (Some(row).filter(|_| self.alternate.is_none())?, None, 0);
         while !rest.trim().is_empty() {
             let continues = prompt.is_some() || self.draft.as_ref().is_some_and(|draft| draft.wants.is_some());
             let more = || Some(CONTINUATION.len()).filter(|_| continues && rest.starts_with(CONTINUATION));
@@ -218,7 +201,8 @@ impl Extractor {
             entered.prompt.as_ref().is_some_and(|(_, spot)| spot.row == now.row && spot.prompts < now.prompts)
         };
         while let Some(entered) = self.keys.pending.pop_front_if(|entered| before(entered)) {
-            self.begin_silent(entered, sink);
+            let prompt = entered.prompt.map(|(prompt, _)| prompt).unwrap_or_default();
+            self.begin_silent(&entered.line, &prompt, sink);
         }
     }
 
@@ -227,16 +211,15 @@ impl Extractor {
         self.keys.echo_off && self.keys.no_prompt && self.alternate.is_none()
     }
 
-    fn enter_blindly(&mut self, line: TypedLine, sink: &mut Sink<'_>) {
+    fn enter_blindly(&mut self, line: &TypedLine, sink: &mut Sink<'_>) {
         if std::mem::take(&mut self.keys.reads_input) {
-            return self.hide(&line);
+            return self.hide(line);
         }
-        self.begin_silent(Entered { line, prompt: None, unseen: true, in_program: false }, sink);
+        self.begin_silent(line, "", sink);
     }
 
     /// Takes a line that was typed with echo off as a command, or as the rest of one.
-    fn begin_silent(&mut self, entered: Entered, sink: &mut Sink<'_>) {
-        let Entered { line, prompt, .. } = entered;
+    fn begin_silent(&mut self, line: &TypedLine, prompt: &str, sink: &mut Sink<'_>) {
         let place = self.row.place.end..self.row.place.end;
         if self.draft.as_ref().is_some_and(|draft| draft.wants.is_some() && draft.marks.contains(&Mark::NoEcho)) {
             self.continue_draft(&[&line.text], &place);
@@ -250,53 +233,12 @@ impl Extractor {
         marks.extend(Some(Mark::Edited).filter(|_| line.edited));
         let found = Found { origin: Origin::Keys, ..Found::shell(0, 0, confidence) };
         let shown = Line { lines: Vec::new(), place, marks, rang: false, edited_by_editor: false, at: line.at };
-        let prompt = prompt.map(|(prompt, _)| prompt).unwrap_or_default();
-        self.begin_or_continue(&line.text, &prompt, &shown, &found, sink);
+        self.begin_or_continue(&line.text, prompt, &shown, &found, sink);
         while self.is_blind()
             && let Some(entered) = self.keys.pending.pop_front()
         {
-            self.enter_blindly(entered.line, sink);
+            self.enter_blindly(&entered.line, sink);
         }
-    }
-
-    /// Takes what stands behind a prompt as a command if somebody entered it.
-    pub(super) fn accept_typed(&mut self, text: &str, prompt: &str, line: &Line, found: &Found, sink: &mut Sink<'_>) {
-        match self.take(text, line.edited_by_editor) {
-            Taken::Entered(typed, agreement) => {
-                let doubtful = std::mem::take(&mut self.keys.doubtful);
-                let (line, found, text) = join(line, found, text, &typed, agreement, doubtful);
-                self.begin_or_continue(&text, prompt, &line, &found, sink);
-            }
-            Taken::Unknown => {
-                self.keys.taken = None;
-                self.begin_or_continue(text, prompt, line, found, sink);
-            }
-            Taken::Silent(mut entered) => {
-                entered.prompt.get_or_insert_with(|| (prompt.to_owned(), Spot { row: line.place.start, prompts: 1 }));
-                self.begin_silent(entered, sink);
-                self.rows_since += u64::from(!text.trim().is_empty());
-            }
-            Taken::Nobody => {
-                self.keys.outstanding = Some(prompt.to_owned());
-                self.rows_since += 1;
-            }
-        }
-    }
-
-    /// Texts that stand behind a request for the rest of a command: only those that somebody entered.
-    pub(super) fn entered_texts(&mut self, texts: &[&str]) -> Vec<String> {
-        let mut entered = Vec::new();
-        for text in texts {
-            match self.take(text, true) {
-                Taken::Entered(typed, agreement) => {
-                    entered.push(choose(text, &typed, agreement, self.keys.doubtful).to_owned())
-                }
-                Taken::Unknown => entered.push((*text).to_owned()),
-                Taken::Silent(silent) => entered.push(silent.line.text),
-                Taken::Nobody => {}
-            }
-        }
-        entered
     }
 
     /// Whether keys decide what is a command.
@@ -309,66 +251,11 @@ impl Extractor {
         self.keys.pending.iter().any(|entered| entered.is_silent(false))
     }
 
-    /// Who entered this, the earliest line that fits; lines before it went to a program.
-    fn take(&mut self, text: &str, in_editor: bool) -> Taken {
-        let keys = &mut self.keys;
-        let blank = text.trim().is_empty();
-        let is = |wanted: &[Agreement]| {
-            let fits = |entered: &Entered| {
-                let agreement = agreement(&entered.line, text);
-                wanted.contains(&agreement) && (!entered.in_program || agreement == Agreement::Same)
-            };
-            keys.pending.iter().position(fits)
-        };
-        let same = is(&[Agreement::Same]);
-        let ahead = keys.echo_off && !keys.reads_input;
-        let silent = keys.pending.iter().position(|entered| entered.is_silent(ahead) && (blank || entered.line.exact));
-        let near = is(&[Agreement::Begun, Agreement::Close]).or_else(|| is(&[Agreement::Open])).filter(|_| !blank);
-        let silent = silent.filter(|silent| same.is_none() && near.is_none_or(|near| near >= *silent));
-        let any = keys.pending.iter().rposition(|entered| !entered.in_program).filter(|_| in_editor && !blank);
-        let Some(found) = silent.or(same).or(near).or(any) else {
-            return if keys.lost && !blank { Taken::Unknown } else { Taken::Nobody };
-        };
-        keys.outstanding = None;
-        self.pass(found);
-        let Some(entered) = self.keys.pending.pop_front() else { return Taken::Nobody };
-        if silent.is_some() {
-            return Taken::Silent(entered);
-        }
-        self.keys.taken = Some(entered.clone());
-        let agreement = agreement(&entered.line, text);
-        self.keys.lost &= agreement != Agreement::Same;
-        Taken::Entered(entered.line, agreement)
-    }
-
-    /// What was taken last was no command yet: Enter is still to come.
-    pub(super) fn give_back(&mut self) {
-        if let Some(entered) = self.keys.taken.take() {
-            self.keys.pending.push_front(entered);
-        }
-    }
-
-    /// Who entered a row without a prompt, at a prompt whose own row is gone.
-    pub(super) fn take_bare(&mut self, text: &str) -> Option<(String, TypedLine)> {
-        let keys = &mut self.keys;
-        let fits = |front: &Entered| front.line.exact && agreement(&front.line, text) == Agreement::Same;
-        if text.trim().is_empty() || !keys.pending.front().is_some_and(fits) {
-            return None;
-        }
-        let prompt = keys.outstanding.take()?;
-        keys.pending.pop_front().map(|entered| (prompt, entered.line))
-    }
-
-    pub(super) fn accept_bare(&mut self, line: &Line, prompt: &str, typed: &TypedLine, sink: &mut Sink<'_>) {
-        let shown = line.lines.last().map_or("", String::as_str);
-        let (line, found, text) =
-            join(line, &Found::shell(0, 0, Confidence::Medium), shown, typed, Agreement::Same, false);
-        self.begin_or_continue(&text, prompt, &line, &found, sink);
-    }
-
     /// Notes which of the lines entered the row shows. Those entered at a prompt are compared when the row is settled.
     pub(super) fn note_echo(&mut self) {
-        for entered in self.keys.pending.iter_mut().filter(|entered| entered.unseen && entered.prompt.is_none()) {
+        let looked_for = |entered: &&mut Entered| entered.unseen && entered.prompt.is_none() && entered.looks > 0;
+        for entered in self.keys.pending.iter_mut().filter(looked_for) {
+            entered.looks -= 1;
             let typed = entered.line.text.trim();
             entered.unseen = typed.is_empty() || memchr::memmem::find(self.row.bytes(), typed.as_bytes()).is_none();
         }
@@ -434,7 +321,8 @@ impl Extractor {
     pub(super) fn finish_typed(&mut self, sink: &mut Sink<'_>) {
         while let Some(entered) = self.keys.pending.pop_front() {
             if entered.is_silent(false) {
-                self.begin_silent(entered, sink);
+                let prompt = entered.prompt.map(|(prompt, _)| prompt).unwrap_or_default();
+                self.begin_silent(&entered.line, &prompt, sink);
             } else if entered.unseen {
                 self.hide(&entered.line);
             }
@@ -443,85 +331,16 @@ impl Extractor {
 }
 
 impl Entered {
-    /// Whether a shell that does not echo may have read it: entered at its prompt, or ahead of it with echo off.
+    /// Whether a shell that does not echo may have read it: entered at its prompt, or, where that counts, ahead of it.
     fn is_silent(&self, ahead: bool) -> bool {
-        self.unseen && !self.line.text.trim().is_empty() && (self.prompt.is_some() || ahead)
+        self.unseen && !self.line.text.trim().is_empty() && (self.prompt.is_some() || (self.ahead && ahead))
     }
 }
 
-/// A line on the screen and the keys that entered it, as one.
-fn join(
-    line: &Line,
-    found: &Found,
-    text: &str,
-    typed: &TypedLine,
-    agreement: Agreement,
-    doubtful: bool,
-) -> (Line, Found, String) {
-    let mut line = Line { at: typed.at.or(line.at), ..line.clone() };
-    let confidence = match agreement {
-        Agreement::Same | Agreement::Begun | Agreement::Open => found.confidence,
-        Agreement::Close => found.confidence.min(Confidence::Medium),
-        Agreement::Different => Confidence::Low,
-    };
-    let confidence = if agreement == Agreement::Same && typed.exact { Confidence::High } else { confidence };
-    if matches!(agreement, Agreement::Close | Agreement::Different) {
-        line.marks.push(Mark::Mismatch);
-    }
-    if typed.edited || !typed.exact {
-        line.marks.push(Mark::Edited);
-    }
-    let origin = if found.origin == Origin::Screen { Origin::Keys } else { found.origin };
-    let text = choose(text, typed, agreement, doubtful).to_owned();
-    (line, Found { origin, confidence, ..*found }, text)
-}
-
-/// The text that the shell got. The screen has what programs made of the keys; the keys have tabs, and what the screen has
-/// lost: to a resize, to a gap, to what others printed between.
-fn choose<'a>(shown: &'a str, typed: &'a TypedLine, agreement: Agreement, doubtful: bool) -> &'a str {
-    let (seen, keys) = (shown.trim(), typed.text.trim());
-    let keys = match agreement {
-        Agreement::Same => typed.exact,
-        // What stands around it was printed by others, or left where a shell misjudges the width of its prompt.
-        Agreement::Close if seen.contains(keys) => true,
-        _ => typed.exact && doubtful && seen.len() < keys.len(),
-    };
-    if keys && typed.text.chars().all(|c| c == '\t' || !c.is_control()) { &typed.text } else { shown }
-}
-
-fn agreement(line: &TypedLine, shown: &str) -> Agreement {
-    let typed: String = line.text.chars().filter(|c| !c.is_whitespace()).collect();
-    let shown: String = shown.chars().filter(|c| !c.is_whitespace()).collect();
-    if typed == shown {
-        return Agreement::Same;
-    }
-    if !line.exact {
-        let sure = line.text.get(..line.sure).unwrap_or_default();
-        let sure: String = sure.chars().filter(|c| !c.is_whitespace()).collect();
-        return match shown.starts_with(&sure) {
-            true if sure.is_empty() => Agreement::Open,
-            true => Agreement::Begun,
-            false => Agreement::Different,
-        };
-    }
-    // Keys before the line were for a program that has ended since (`q` of a pager).
-    if !shown.is_empty() && typed.ends_with(&shown) {
-        return Agreement::Open;
-    }
-    let shared = common_prefix(typed.chars(), shown.chars()) + common_prefix(typed.chars().rev(), shown.chars().rev());
-    let longer = typed.chars().count().max(shown.chars().count());
-    let inside =
-        shown.len() >= MIN_INSIDE && typed.contains(&shown) || typed.len() >= MIN_INSIDE && shown.contains(&typed);
-    if inside || shared * 2 >= longer { Agreement::Close } else { Agreement::Different }
-}
-
-/// Shortest text whose appearance inside another is no chance, in bytes.
-const MIN_INSIDE: usize = 4;
-/// What bash and dash print to ask for the rest of a command.
-const CONTINUATION: &str = "> ";
-
-fn common_prefix(a: impl Iterator<Item = char>, b: impl Iterator<Item = char>) -> usize {
-    a.zip(b).take_while(|(a, b)| a == b).count()
+/// Whether the keys of a line, as far as they are sure, stand behind a prompt.
+fn shows(behind: &str, line: &TypedLine) -> bool {
+    let sure = line.text.get(..line.sure).unwrap_or_default().trim();
+    sure.len() > 1 && behind.trim_start().starts_with(sure)
 }
 
 /// Whether a row asks for what must not be shown.

@@ -9,25 +9,43 @@ use warden_protocol::wire::{MessageType, PayloadType};
 /// Typed at a password prompt.
 pub(crate) const SECRET: &str = "hunter2-S3cret";
 
+/// Part of a command.
+pub(crate) const PASSWORD: &str = "S3cretPw";
+
 /// A capture in frames JSON Lines: commands typed key by key, a password, hostile titles and output, wide characters.
 pub(crate) fn session() -> String {
     let mut session = Session::default();
     session.input(PayloadType::SIZE, r#"{"cols":80,"rows":24}"#);
-    session.output("\u{1b}[?2004h$ ");
+    session.output("\u{1b}[?2004hsh-5.2$ ");
     session.command("id", "uid=1000(ssm-user) gid=1000(ssm-user)\r\n");
     session.command("echo '</script><script>window.owned=1</script>'", "</script><script>window.owned=1</script>\r\n");
     session.command("cat /etc/shadow", "\u{1b}[31mcat: /etc/shadow: Permission denied\u{1b}[0m\r\n");
     session.command("echo 日本語😀", "日本語😀\r\n");
     session.command(": \u{202e}txt.exe", "a\u{2028}b \u{1b}[8mconcealed\u{1b}[0m\r\n");
     session.type_line("sudo true");
-    session.output("\u{1b}[?2004l\r\r\nPassword: ");
+    session.output("\r\n\u{1b}[?2004l\rPassword: ");
     for key in SECRET.chars() {
         session.input(PayloadType::OUTPUT, &key.to_string());
     }
     session.input(PayloadType::OUTPUT, "\r");
-    session.output("\r\n\u{1b}[?2004h$ ");
+    session.output("\r\n\u{1b}[?2004hsh-5.2$ ");
+    session.command(SECRET, "sh: command not found\r\n");
+    session.command("mysql -uroot -pS3cretPw shop", "access denied for S3cretPw\r\n");
+    session.type_line("./print");
+    for piece in ["\r\n\u{1b}[?2004l\rhunter2-", "S3c", "ret 1234-", "5678\r\n", "\u{1b}[?2004hsh-5.2$ "] {
+        session.output(piece);
+    }
     session.command("printf img", "<img src=http://leak.test/output onerror=window.owned=1>\r\n");
     session.output("\u{1b}]0;<img src=http://leak.test/title onerror=window.owned=1>\u{7}");
+    session.lines
+}
+
+/// A capture of output in these messages.
+pub(crate) fn printed(pieces: &[&[u8]]) -> String {
+    let mut session = Session::default();
+    for piece in pieces {
+        session.print(piece);
+    }
     session.lines
 }
 
@@ -42,7 +60,7 @@ struct Session {
 impl Session {
     fn command(&mut self, text: &str, output: &str) {
         self.type_line(text);
-        self.output(&format!("\u{1b}[?2004l\r\r\n{output}\u{1b}[?2004h$ "));
+        self.output(&format!("\r\n\u{1b}[?2004l\r{output}\u{1b}[?2004hsh-5.2$ "));
     }
 
     fn type_line(&mut self, text: &str) {
@@ -54,12 +72,12 @@ impl Session {
     }
 
     fn output(&mut self, text: &str) {
-        let frame = Frame::stream(
-            MessageType::OUTPUT_STREAM_DATA,
-            self.printed,
-            PayloadType::OUTPUT,
-            Bytes::copy_from_slice(text.as_bytes()),
-        );
+        self.print(text.as_bytes());
+    }
+
+    fn print(&mut self, bytes: &[u8]) {
+        let bytes = Bytes::copy_from_slice(bytes);
+        let frame = Frame::stream(MessageType::OUTPUT_STREAM_DATA, self.printed, PayloadType::OUTPUT, bytes);
         self.printed += 1;
         self.push("s2c", &frame);
     }

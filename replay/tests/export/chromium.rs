@@ -1,4 +1,4 @@
-//! Drives a headless Chromium over the DevTools protocol (<https://chromedevtools.github.io/devtools-protocol/>).
+//! Drives a headless Chromium over the `DevTools` protocol (<https://chromedevtools.github.io/devtools-protocol/>).
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
 
 /// How long anything may take; machines that build at the same time are slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The browser on the path, if there is one.
 pub(crate) fn find() -> Option<PathBuf> {
@@ -64,7 +64,7 @@ impl Chromium {
             Self { child, socket, session: String::new(), calls: 0, requested: Vec::new(), _profile: profile };
         let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}));
         let attached = browser.call("Target.attachToTarget", &json!({"targetId": target["targetId"], "flatten": true}));
-        browser.session = attached["sessionId"].as_str().unwrap().to_owned();
+        attached["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
         for domain in ["Page", "Runtime", "Network"] {
             browser.call(&format!("{domain}.enable"), &json!({}));
         }

@@ -1,0 +1,7 @@
+//! `cloudtrail` and `transcripts` on twins in memory: nothing lost, nothing twice, nothing hidden.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+mod delivery;
+mod faults;
+mod forgery;
+mod support;

@@ -1,0 +1,26 @@
+//! The Lambdas end to end: the real `bootstrap`, deployed from the real template.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod faults;
+mod paths;
+
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use warden_tests::ministack::Ministack;
+
+/// One ministack for all tests of this program, each of which has an account of its own. It ends with the program.
+fn ministack() -> Option<&'static Ministack> {
+    static SHARED: OnceLock<Option<Ministack>> = OnceLock::new();
+    SHARED.get_or_init(|| Ministack::start(None)).as_ref()
+}
+
+/// Text of the command that an alert is about.
+fn command(alert: &Value) -> &str {
+    alert["finding"]["command"]["text"].as_str().unwrap_or_default()
+}
+
+/// Whether an alert is the first one about a command.
+fn is_initial(alert: &Value, text: &str) -> bool {
+    alert["kind"] == "initial" && command(alert) == text
+}

