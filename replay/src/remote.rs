@@ -72,7 +72,7 @@ impl Remote {
     /// # Errors
     /// What the operating system says.
     pub(crate) fn connect() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let config = runtime.block_on(warden_aws::config());
         Ok(Self {
             objects: Objects::new(&config),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod faults;
+mod fetch;
 mod paths;
 
 use std::sync::OnceLock;
