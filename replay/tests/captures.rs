@@ -303,6 +303,21 @@ fn what_was_removed_moved_cut_or_mixed_in_is_found_at_its_place() {
 }
 
 #[test]
+fn a_message_that_names_another_session_is_told() {
+    let mut lines = small("e1-noninteractive-separate");
+    let n = position(&lines, "channel_closed", 0);
+    let other = with_message(&lines[n], |message| {
+        let at = message.windows(23).position(|it| it.starts_with(b"alice-79d18b48a07666ffd")).unwrap();
+        message[at] = b'b';
+    });
+    lines.push(other);
+    let (code, reports) = verify_lines(&lines);
+    let damage = &reports[0]["damage"][0];
+    assert_eq!(damage["what"], "messages of another session are mixed in", "{}", reports[0]);
+    assert_eq!((code, damage["offset"].as_u64()), (1, Some(offset(&lines, lines.len() - 1))));
+}
+
+#[test]
 fn sessions_one_after_the_other_are_taken_apart() {
     let mut lines = small("e1-noninteractive-separate");
     lines.extend(small("g3-port-mux-refused"));
@@ -606,7 +621,7 @@ fn a_har_is_read_in_the_shapes_that_browsers_write() {
     };
     let latin: fn(&[u8]) -> String = |bytes| bytes.iter().map(|byte| char::from(*byte)).collect();
     let base64: fn(&[u8]) -> String = |bytes| BASE64_STANDARD.encode(bytes);
-    let url = "wss://ssmmessages.us-east-1.amazonaws.com/v1/data-channel/a-1?role=publish_subscribe";
+    let url = "wss://ssmmessages.us-east-1.amazonaws.com/v1/data-channel/alice-79d18b48a07666ffd?role=publish_subscribe";
     let noise = json!({"request": {"url": "wss://example.com/live"}, "_webSocketMessages": [
         {"type": "receive", "time": 1.0, "opcode": 2, "data": "AAAA"}]});
     let closing = json!({"type": "receive", "time": 1.0, "opcode": 8, "data": "bye"});
@@ -627,6 +642,6 @@ fn a_har_is_read_in_the_shapes_that_browsers_write() {
         assert_eq!((code, reports.len()), (0, 1), "{name}: {reports:?}");
         assert_eq!(streams(&reports[0]), expected_streams(&read(&decoded)), "{name}");
         assert_eq!(reports[0]["first"].as_str().unwrap()[..4], *"2026", "{name}");
-        assert_eq!(reports[0]["session"], "a-1");
+        assert_eq!(reports[0]["session"], "alice-79d18b48a07666ffd");
     }
 }

@@ -52,6 +52,8 @@ struct Open {
     session: Session,
     channel: Channel,
     order: Order,
+    /// Whether the message before names another session.
+    is_named_otherwise: bool,
     /// `ClientId` of each side's first opening text: all sockets of a session repeat it.
     client_id: Option<String>,
     agent_id: Option<String>,
@@ -94,6 +96,9 @@ impl Sessions {
             open.note(offset, Damage::OtherSession, sink)?;
         }
         let verdict = open.feed(message);
+        if std::mem::take(&mut open.is_named_otherwise) {
+            open.note(offset, Damage::OtherSession, sink)?;
+        }
         open.order.settle(open.channel.held(), sink)?;
         Ok((at, verdict))
     }
@@ -164,6 +169,7 @@ impl Sessions {
             session,
             channel: Channel::new(self.secrets.data_key()),
             order: Order::new(self.open.len()),
+            is_named_otherwise: false,
             client_id: None,
             agent_id: None,
         });
@@ -172,9 +178,9 @@ impl Sessions {
 
 impl Open {
     fn feed(&mut self, message: &Message) -> Verdict {
-        let Self { session, channel, order, client_id, agent_id, .. } = self;
+        let Self { session, channel, order, client_id, agent_id, is_named_otherwise, .. } = self;
         let verdict = channel.feed(message.at, message.direction, message.opcode, &message.bytes, &mut |event| {
-            session.learn(&event);
+            *is_named_otherwise |= session.learn(&event);
             session.forwarding.feed(&event, &mut |_| {});
             order.push(event);
         });
@@ -207,16 +213,17 @@ impl Open {
 }
 
 impl Session {
-    /// What the channel's own messages say of the session.
-    fn learn(&mut self, event: &Event) {
+    /// What the channel's own messages say of the session: whether they name another one.
+    fn learn(&mut self, event: &Event) -> bool {
         let id = match &event.what {
             What::Closed(closed) => &closed.session_id,
             What::SessionState(state) => &state.session_id,
-            _ => return,
+            _ => return false,
         };
-        if self.id.is_none() && !id.is_empty() {
-            self.id = Some(id.clone());
+        if id.is_empty() {
+            return false;
         }
+        self.id.get_or_insert_with(|| id.clone()) != id
     }
 
     /// What the capture says of who and where.
