@@ -60,13 +60,13 @@ struct Open {
     timeline: Timeline,
     held: Vec<Item>,
     typed: u64,
-    /// Bytes on the channel belong to forwarded connections.
-    forwards: bool,
+    /// Nobody types at a shell here: connections are forwarded, or a command runs without a terminal.
+    shell_less: bool,
 }
 
 impl Open {
     fn new() -> Self {
-        Self { timeline: Timeline::new(Fidelity::Exact), held: Vec::new(), typed: 0, forwards: false }
+        Self { timeline: Timeline::new(Fidelity::Exact), held: Vec::new(), typed: 0, shell_less: false }
     }
 
     fn moment(&mut self, moment: &Moment) {
@@ -76,7 +76,7 @@ impl Open {
             }
             reconstruct::What::Channel(Message::HandshakeRequest(request)) => self.handshake(request, moment),
             reconstruct::What::Channel(message) => {
-                if let Some(what) = happened(message, moment.side, self.forwards) {
+                if let Some(what) = happened(message, moment.side, self.shell_less) {
                     self.event(moment, what);
                 }
             }
@@ -86,7 +86,8 @@ impl Open {
     /// The handshake tells whether there is a terminal at all, and perhaps which command runs on it.
     fn handshake(&mut self, request: &HandshakeRequest, moment: &Moment) {
         let Some(asked) = request.session_type() else { return };
-        self.forwards = SessionType::named(&asked.value.session_type) == SessionType::Port;
+        let kind = SessionType::named(&asked.value.session_type);
+        self.shell_less = matches!(kind, SessionType::Port | SessionType::NonInteractiveCommands);
         if let Some(command) = program(&asked.value.properties) {
             self.event(moment, What::Program(&command));
         }
@@ -133,11 +134,11 @@ impl Open {
 
 /// What a message of the channel means on a timeline. The separate error stream of a command without a terminal is no part
 /// of it: nobody types there.
-fn happened(message: &Message, from: Side, forwards: bool) -> Option<What<'_>> {
+fn happened(message: &Message, from: Side, shell_less: bool) -> Option<What<'_>> {
     let cells = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
     Some(match message {
-        Message::Output(bytes) if !forwards => What::Output(bytes),
-        Message::Input(bytes) if !forwards => What::Input(bytes),
+        Message::Output(bytes) if !shell_less => What::Output(bytes),
+        Message::Input(bytes) if !shell_less => What::Input(bytes),
         Message::Resize(window) => What::Resize { cols: cells(window.cols), rows: cells(window.rows) },
         Message::Missing(missing) => What::Gap {
             direction: if from == Side::Client { Direction::Input } else { Direction::Output },

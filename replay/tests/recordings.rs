@@ -255,6 +255,8 @@ fn captures_need_their_keys() {
     assert_eq!((sealed.code, sealed.out.as_str()), (3, ""), "{}", sealed.err);
     let opened = commands(&capture, &["--key", truth["kms"]["data_key_hex"].as_str().unwrap()]);
     assert_eq!((opened.code, opened.texts().len()), (0, 5), "{}", opened.err);
+    let output = commands(&captures.join("e2-noninteractive-prefixed/frames.jsonl"), &[]);
+    assert_eq!((output.code, output.out.as_str()), (0, ""), "nobody types where there is no terminal");
     let gap = commands(&captures.join("i1b-lost-client-ack-stall/frames.jsonl"), &[]);
     assert_eq!(gap.code, 3, "{}", gap.err);
     assert!(gap.err.contains("output is lost"), "{}", gap.err);

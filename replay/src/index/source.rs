@@ -152,6 +152,9 @@ impl<'j> Reading<'j> {
             What::Output(bytes) | What::Input(bytes) if self.forwards => self.forwarded(side, bytes.len(), step),
             What::Output(bytes) => {
                 self.show(bytes, step)?;
+                if self.bare {
+                    return Ok(());
+                }
                 self.tell(step, step.offset..step.offset + bytes.len() as u64, timeline::What::Output(bytes))
             }
             What::StdErr(bytes) => self.show(bytes, step),
