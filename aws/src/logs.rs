@@ -48,6 +48,46 @@ impl LogEvents {
         Self { client: Client::new(config) }
     }
 
+    /// Names of the group's streams that begin with a prefix, in their order; at most `limit`, and whether there are more.
+    ///
+    /// # Errors
+    /// What the service answers, after the SDK's own retries.
+    pub async fn streams(&self, group: &str, prefix: &str, limit: usize) -> Result<(Vec<String>, bool), FetchError> {
+        let prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
+        let request = self.client.describe_log_streams().log_group_name(group).set_log_stream_name_prefix(prefix);
+        let mut pages = request.into_paginator().items().send();
+        let mut names = Vec::new();
+        while let Some(stream) = pages.next().await {
+            let stream = stream.map_err(|error| FetchError::of(&error))?;
+            if names.len() >= limit {
+                return Ok((names, true));
+            }
+            names.extend(stream.log_stream_name);
+        }
+        Ok((names, false))
+    }
+
+    /// One page of a stream from its start: what `token` of the page before says, or the first one; with the token of the
+    /// next page, `None` behind the last.
+    ///
+    /// # Errors
+    /// What the service answers, after the SDK's own retries.
+    pub async fn page(
+        &self,
+        group: &str,
+        stream: &str,
+        token: Option<String>,
+    ) -> Result<(Vec<LogEvent>, Option<String>), FetchError> {
+        let request = self.client.get_log_events().log_group_name(group).log_stream_name(stream).start_from_head(true);
+        let answer = request.set_next_token(token.clone()).send().await.map_err(|error| FetchError::of(&error))?;
+        let event = |event: aws_sdk_cloudwatchlogs::types::OutputLogEvent| LogEvent {
+            timestamp: event.timestamp,
+            message: event.message.unwrap_or_default(),
+        };
+        let events = answer.events.unwrap_or_default().into_iter().map(event).collect();
+        Ok((events, answer.next_forward_token.filter(|next| token.as_ref() != Some(next))))
+    }
+
     /// The events of a span, oldest first.
     ///
     /// The service says that nothing follows by giving back the token that it was given ("GetLogEvents", CloudWatch Logs

@@ -35,6 +35,15 @@ pub struct Object {
     resumes: u32,
 }
 
+/// What lies under a prefix.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Keys and bytes.
+    pub objects: Vec<(String, u64)>,
+    /// Whether there are more than were asked for.
+    pub cut: bool,
+}
+
 impl Objects {
     /// With the client that this configuration makes.
     pub fn new(config: &SdkConfig) -> Self {
@@ -52,6 +61,27 @@ impl Objects {
         let request = self.client.put_object().bucket(bucket).key(key).content_type(content_type);
         request.body(ByteStream::from(bytes)).send().await.map_err(|error| FetchError::of(&error))?;
         Ok(())
+    }
+
+    /// Keys that begin with a prefix, in their order, with the bytes of each object; at most `limit`.
+    ///
+    /// # Errors
+    /// What the service answers, after the SDK's own retries.
+    pub async fn list(&self, bucket: &str, prefix: &str, limit: usize) -> Result<Listing, FetchError> {
+        let mut listing = Listing::default();
+        let mut pages = self.client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| FetchError::of(&error))?;
+            for object in page.contents.unwrap_or_default() {
+                if listing.objects.len() >= limit {
+                    listing.cut = true;
+                    return Ok(listing);
+                }
+                let size = object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+                listing.objects.push((object.key.unwrap_or_default(), size));
+            }
+        }
+        Ok(listing)
     }
 
     /// Begins to read an object; of this version, if one is named.

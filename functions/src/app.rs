@@ -139,6 +139,7 @@ impl App {
         for notice in notices {
             outbox.raise(&notice, now).await?;
         }
+        self.rule_store.confirm(now).await;
         Ok(())
     }
 

@@ -233,3 +233,84 @@ pub fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draft::DraftKind;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_767_225_600 + second).unwrap()
+    }
+
+    fn observed(finding: &str, command: &str, level: Level) -> Observed {
+        Observed {
+            key: "key".to_owned(),
+            before: None,
+            window: SignedDuration::from_hours(1),
+            finding_id: finding.to_owned(),
+            command: command.to_owned(),
+            source: "transcript".to_owned(),
+            draft: Draft::new(DraftKind::Finding, level, "title"),
+        }
+    }
+
+    fn window(initial: Sending) -> Window {
+        let first = observed("first", "id", Level::Medium);
+        Window { initial, ..Window::open(&first, "a", at(0), at(60)) }
+    }
+
+    fn claimed(by: &str, until: i64) -> Sending {
+        Sending::Claimed { by: by.to_owned(), until: at(until), done: Vec::new() }
+    }
+
+    #[test]
+    fn every_case_has_its_step() {
+        let sent = Sending::Sent { at: at(1) };
+        let held = Sending::Withheld { at: at(1) };
+        let here = Some(at(0));
+        let elsewhere = Some(at(-9000));
+        let add = Step::Add { at_once: false };
+        // name, initial alert of the window, where the finding was seen before, finding, level, time, step
+        type Row = (&'static str, Option<Sending>, Option<Timestamp>, &'static str, Level, i64, Step);
+        let rows: Vec<Row> = vec![
+            ("no window", None, None, "f", Level::Medium, 10, Step::Open),
+            ("no window, but seen", None, here, "f", Level::Medium, 10, Step::Merge),
+            ("sent, seen", Some(sent.clone()), here, "f", Level::Critical, 10, Step::Merge),
+            ("sent, seen under an older window", Some(sent.clone()), elsewhere, "f", Level::Critical, 10, Step::Merge),
+            ("sent, the first itself", Some(sent.clone()), None, "first", Level::Medium, 10, Step::Merge),
+            ("sent, the first itself, late", Some(sent.clone()), None, "first", Level::Medium, 9999, Step::Merge),
+            ("sent, another", Some(sent.clone()), None, "f", Level::Medium, 10, add),
+            ("sent, another, lower", Some(sent.clone()), None, "f", Level::Low, 10, add),
+            ("sent, another, higher", Some(sent.clone()), None, "f", Level::High, 10, Step::Add { at_once: true }),
+            ("closed, another", Some(sent.clone()), None, "f", Level::Medium, 3600, Step::Open),
+            ("closed, seen", Some(sent), here, "f", Level::Medium, 3600, Step::Merge),
+            ("withheld, another", Some(held.clone()), None, "f", Level::Medium, 10, add),
+            ("withheld, closed", Some(held), None, "f", Level::Medium, 3600, Step::Open),
+            ("claimed by another, first again", Some(claimed("b", 60)), None, "first", Level::Medium, 10, Step::Merge),
+            ("claimed by another, another", Some(claimed("b", 60)), None, "f", Level::Medium, 10, add),
+            ("claim expired, first again", Some(claimed("b", 60)), None, "first", Level::Medium, 60, Step::Resume),
+            ("claim expired, another", Some(claimed("b", 60)), None, "f", Level::Medium, 60, Step::Resume),
+            ("claim expired, seen", Some(claimed("b", 60)), here, "f", Level::Medium, 60, Step::Resume),
+            ("claim expired, seen elsewhere", Some(claimed("b", 60)), elsewhere, "f", Level::Medium, 60, Step::Merge),
+            ("claim expired, closed", Some(claimed("b", 60)), None, "f", Level::Medium, 9999, Step::Resume),
+            ("claimed by us before", Some(claimed("me", 60)), None, "first", Level::Medium, 10, Step::Resume),
+            ("claimed by another, closed", Some(claimed("b", 9999)), None, "f", Level::Medium, 5000, add),
+        ];
+        for (name, initial, seen, finding, level, now, expected) in rows {
+            let window = initial.map(window);
+            let seen = seen.map(|opened| Seen { opened, sources: vec!["log-stream".to_owned()] });
+            let step = step(window.as_ref(), seen.as_ref(), &observed(finding, "other", level), "me", at(now));
+            assert_eq!(step, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn parts_do_not_run_together() {
+        assert_ne!(digest(["ab", "c"]), digest(["a", "bc"]));
+        assert_ne!(digest(["a"]), digest(["a", ""]));
+        assert_eq!(digest(["a"]).len(), 64);
+        assert_ne!(alert_id("k", at(0), "initial", 0), alert_id("k", at(0), "update", 0));
+        assert_ne!(alert_id("k", at(0), "follow-up", 0), alert_id("k", at(0), "follow-up", 1));
+    }
+}

@@ -51,7 +51,8 @@ async fn dispatch(app: &App, invocation: &Invocation, event: &[u8]) -> Result<Va
         Function::Cloudtrail => handler::cloudtrail::handle(app, invocation, event).await,
         Function::Transcripts => handler::transcripts::handle(app, invocation, event).await,
         Function::Logs => handler::logs::handle(app, invocation, event).await,
-        Function::Reconcile | Function::Backfill => Err(Failure::Misdirected),
+        Function::Reconcile => handler::reconcile::handle(app, invocation, event).await,
+        Function::Backfill => handler::backfill::handle(app, invocation, event).await,
     }
 }
 

@@ -15,20 +15,21 @@ use flate2::read::{DeflateDecoder, DeflateEncoder};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
-use warden_rules::{Level, RuleSet, library};
+use warden_rules::{Level, PackError, RuleSet, library};
 
 mod folder;
 mod manifest;
 mod set;
 
 pub use folder::{File, Folder, FolderError, MemoryFolder, Pending, S3Folder};
+pub use manifest::File as ManifestFile;
 pub use manifest::{FILES_LIMIT, MANIFEST_LIMIT, Manifest, ManifestError, SET_LIMIT};
 pub use set::{SetError, Strength, Weakening, Weaker, assemble, strengths, weakened};
 
 use crate::audit::notice;
 use crate::dedup::Observed;
 use crate::draft::{Draft, DraftKind};
-use crate::ledger::table::{BODY_LIMIT, TableError};
+use crate::ledger::table::{BODY_LIMIT, Expect, TableError};
 use crate::ledger::{Ledger, Loaded};
 
 /// How long a set is used before its manifest is looked at again.
@@ -53,6 +54,10 @@ struct State {
     /// `ETag` of a manifest whose set was not taken, about which the operators were told.
     refused: Option<String>,
     checked: Option<Timestamp>,
+    /// What is to be told.
+    untold: Vec<Observed>,
+    /// What the ledger keeps once it was told.
+    pending: Option<(Good, Expect)>,
 }
 
 /// Why the folder's set is not taken.
@@ -83,10 +88,21 @@ struct Good {
     etag: String,
     version: String,
     rules: BTreeMap<String, Strength>,
-    /// Files, packed; `None` if they are too many for a row.
-    files: Option<String>,
-    without: Vec<String>,
+    /// What it is made of; `None` if that is too large for a row.
+    made_of: Option<String>,
 }
+
+/// What a set is made of.
+#[derive(Debug, Serialize, Deserialize)]
+enum MadeOf {
+    /// A pack, as base64.
+    Pack(String),
+    /// Files beside the shipped library, without some of its rules.
+    Files(Vec<(String, String)>, Vec<String>),
+}
+
+/// Longest text of what a set is made of, in the ledger's row.
+const KEPT_LIMIT: usize = BODY_LIMIT * 3 / 4;
 
 impl RuleStore {
     /// A store; without a folder it gives the shipped library. The ledger keeps the last good set.
@@ -94,71 +110,87 @@ impl RuleStore {
         Self { folder, ledger, state: Mutex::default() }
     }
 
-    /// The rules to use now, and what is to be told. Never fails: the last good set stays, or else the shipped library.
+    /// The rules to use now, and what is to be told, again until it is [confirmed](Self::confirm). Never fails: the last good
+    /// set stays, or else the shipped library.
     pub async fn rules(&self, now: Timestamp) -> (Arc<RuleSet>, Vec<Observed>) {
         let mut state = self.state.lock().await;
-        let mut notices = Vec::new();
         let due = state.checked.is_none_or(|checked| now.duration_since(checked) >= CHECK_AFTER);
         if let Some(folder) = self.folder.as_deref().filter(|_| due) {
             state.checked = Some(now);
-            self.check(folder, &mut state, now, &mut notices).await;
+            self.check(folder, &mut state, now).await;
         }
         let rules = state.rules.get_or_insert_with(|| Arc::new(shipped())).clone();
-        (rules, notices)
+        (rules, state.untold.clone())
     }
 
-    async fn check(&self, folder: &dyn Folder, state: &mut State, now: Timestamp, notices: &mut Vec<Observed>) {
+    /// Everything was told: only now is the new set what the next one is compared with, so that whoever dies before loses
+    /// nothing.
+    pub async fn confirm(&self, now: Timestamp) {
+        let mut state = self.state.lock().await;
+        state.untold.clear();
+        let (Some(ledger), Some((good, expect))) = (&self.ledger, state.pending.take()) else { return };
+        let stored: Result<bool, TableError> = ledger.store(ledger.key("R", "", "GOOD"), &good, expect, now).await;
+        if let Err(error) = stored {
+            tracing::warn!(error = %error, "the ledger does not keep the rules");
+        }
+    }
+
+    async fn check(&self, folder: &dyn Folder, state: &mut State, now: Timestamp) {
         // A set that was refused is read again: its files may have been on their way.
         let known = state.etag.clone();
-        match read(folder, known.as_deref()).await {
-            Ok(None) => {}
-            Ok(Some(fresh)) => {
-                let good = self.good(now).await;
-                notices.extend(good.value.as_ref().and_then(|good| weaker(good, &fresh)));
-                self.keep(&fresh, good, now).await;
-                *state = State { rules: Some(Arc::new(fresh.rules)), etag: Some(fresh.etag), ..State::default() };
-                state.checked = Some(now);
+        // Who starts takes the set from the ledger if it is still the folder's: that is one question, not one for each file.
+        let kept = if state.rules.is_none() { self.good(now).await.and_then(|good| good.value) } else { None };
+        match read(folder, known.as_deref(), kept.as_ref()).await {
+            Ok(Read::Known) => {}
+            Ok(Read::Kept(rules, etag)) => state.take(rules, etag),
+            Ok(Read::Fresh(fresh)) => {
+                if let Some(good) = self.good(now).await {
+                    state.compare(&fresh, good);
+                }
+                state.take(fresh.rules, fresh.etag);
             }
             Err((etag, error)) => {
                 tracing::warn!(error = %error, "the rules in the folder are not taken");
                 if state.rules.is_none() {
-                    state.rules = self.good(now).await.value.and_then(|good| good.rules()).map(Arc::new);
+                    state.rules = kept.and_then(|good| good.rules()).map(Arc::new);
                 }
-                let changed = etag.is_none() || state.refused != etag;
-                // What is read again in a minute is worth an alert only if that will not help.
-                let lasting = !matches!(&error, RulesError::Read { error: FolderError::Fetch(error), .. } if !error.is_permanent());
-                if changed && lasting {
-                    let kept = state.rules.is_some();
-                    notices.push(refused(&error, etag.as_deref(), kept));
-                }
-                if lasting {
-                    state.refused = etag;
-                    state.etag = None;
-                }
+                state.refuse(&error, etag);
             }
         }
     }
 
-    async fn good(&self, now: Timestamp) -> Loaded<Good> {
-        let nothing = Loaded { value: None, expect: crate::ledger::table::Expect::Any };
-        let Some(ledger) = &self.ledger else { return nothing };
-        ledger.load(&ledger.key("R", "", "GOOD"), now).await.unwrap_or(nothing)
+    /// The last good set; `None` if the ledger cannot say.
+    async fn good(&self, now: Timestamp) -> Option<Loaded<Good>> {
+        let ledger = self.ledger.as_ref()?;
+        ledger.load(&ledger.key("R", "", "GOOD"), now).await.ok()
+    }
+}
+
+impl State {
+    fn take(&mut self, rules: RuleSet, etag: String) {
+        (self.rules, self.etag, self.refused) = (Some(Arc::new(rules)), Some(etag), None);
     }
 
-    async fn keep(&self, fresh: &Fresh, before: Loaded<Good>, now: Timestamp) {
-        let Some(ledger) = &self.ledger else { return };
-        if before.value.as_ref().is_some_and(|good| good.etag == fresh.etag && good.version == fresh.rules.version()) {
+    /// Holds a new set against the last good one, or against the shipped library if it is the first.
+    fn compare(&mut self, fresh: &Fresh, good: Loaded<Good>) {
+        let Loaded { value, expect } = good;
+        if value.as_ref().is_some_and(|good| good.etag == fresh.etag && good.version == fresh.rules.version()) {
             return;
         }
-        let mut good = fresh.good(before.value.map_or(0, |good| good.n + 1));
-        if good.files.as_ref().is_some_and(|files| files.len() > BODY_LIMIT / 2) {
-            good.files = None;
+        let (n, before) = value.map_or_else(|| (0, strengths(&shipped())), |good| (good.n + 1, good.rules));
+        self.untold.extend(weaker(&before, fresh, n));
+        self.pending = Some((fresh.good(n), expect));
+    }
+
+    fn refuse(&mut self, error: &RulesError, etag: Option<String>) {
+        // What is read again in a minute is worth an alert only if that will not help.
+        if matches!(error, RulesError::Read { error: FolderError::Fetch(error), .. } if !error.is_permanent()) {
+            return;
         }
-        let stored: Result<bool, TableError> =
-            ledger.store(ledger.key("R", "", "GOOD"), &good, before.expect, now).await;
-        if let Err(error) = stored {
-            tracing::warn!(error = %error, "the ledger does not keep the rules");
+        if etag.is_none() || self.refused != etag {
+            self.untold.push(refused(error, etag.as_deref(), self.rules.is_some()));
         }
+        (self.refused, self.etag) = (etag, None);
     }
 }
 
@@ -169,9 +201,18 @@ fn shipped() -> RuleSet {
 /// A set that was read and is good.
 struct Fresh {
     etag: String,
-    manifest: Manifest,
-    files: Vec<(String, String)>,
+    made_of: MadeOf,
     rules: RuleSet,
+}
+
+/// What a look at the folder gave.
+enum Read {
+    /// The manifest is the one whose set is in use.
+    Known,
+    /// It is the one whose set the ledger keeps.
+    Kept(RuleSet, String),
+    /// It is another one.
+    Fresh(Fresh),
 }
 
 impl Fresh {
@@ -181,43 +222,71 @@ impl Fresh {
             etag: self.etag.clone(),
             version: self.rules.version().to_owned(),
             rules: strengths(&self.rules),
-            files: pack(&self.files),
-            without: self.manifest.without.iter().cloned().collect(),
+            made_of: pack(&self.made_of).filter(|text| text.len() <= KEPT_LIMIT),
         }
     }
 }
 
 impl Good {
     fn rules(&self) -> Option<RuleSet> {
-        let files = unpack(self.files.as_ref()?)?;
-        let manifest = Manifest { without: self.without.iter().cloned().collect(), ..Manifest::default() };
-        assemble(&manifest, &files).ok()
+        match unpack(self.made_of.as_ref()?)? {
+            MadeOf::Pack(pack) => RuleSet::from_pack(&BASE64_STANDARD.decode(pack).ok()?).ok(),
+            MadeOf::Files(files, without) => {
+                let without = without.into_iter().collect();
+                assemble(&Manifest { without, ..Manifest::default() }, &files).ok()
+            }
+        }
     }
 }
 
-/// Reads the folder's set, unless its manifest is the known one. An error comes with the `ETag` of the manifest, if that could be read.
-async fn read(folder: &dyn Folder, known: Option<&str>) -> Result<Option<Fresh>, (Option<String>, RulesError)> {
-    let failed = |name: &str, error| RulesError::Read { name: name.to_owned(), error };
+/// Reads the folder's set, unless its manifest is known. An error comes with the `ETag` of the manifest, if that could be read.
+async fn read(
+    folder: &dyn Folder,
+    known: Option<&str>,
+    kept: Option<&Good>,
+) -> Result<Read, (Option<String>, RulesError)> {
+    let failed = |error| RulesError::Read { name: "manifest.json".to_owned(), error };
     let manifest = folder.read("manifest.json", MANIFEST_LIMIT, known).await;
-    let Some(File { etag, bytes }) = manifest.map_err(|error| (None, failed("manifest.json", error)))? else {
-        return Ok(None);
+    let Some(File { etag, bytes }) = manifest.map_err(|error| (None, failed(error)))? else {
+        return Ok(Read::Known);
     };
-    let with_etag = |error: RulesError| (Some(etag.clone()), error);
-    let manifest = Manifest::parse(&bytes).map_err(|error| with_etag(error.into()))?;
-    let (mut files, mut room) = (Vec::new(), SET_LIMIT);
-    for file in &manifest.files {
-        let read = folder.read(&file.path, room, None).await.map_err(|error| with_etag(failed(&file.path, error)))?;
-        let bytes = read.map(|read| read.bytes).unwrap_or_default();
-        room = room.saturating_sub(bytes.len() as u64);
-        let text = set::checked(&file.path, &file.sha256, bytes).map_err(|error| with_etag(error.into()))?;
-        files.push((file.path.clone(), text));
+    if let Some(rules) = kept.filter(|good| good.etag == etag).and_then(Good::rules) {
+        return Ok(Read::Kept(rules, etag));
     }
-    let rules = assemble(&manifest, &files).map_err(|error| with_etag(error.into()))?;
-    Ok(Some(Fresh { etag, manifest, files, rules }))
+    let set = read_set(folder, &bytes).await;
+    let (made_of, rules) = set.map_err(|error| (Some(etag.clone()), error))?;
+    Ok(Read::Fresh(Fresh { etag, made_of, rules }))
 }
 
-fn weaker(before: &Good, fresh: &Fresh) -> Option<Observed> {
-    let found = weakened(&before.rules, &fresh.rules);
+async fn read_set(folder: &dyn Folder, manifest: &[u8]) -> Result<(MadeOf, RuleSet), RulesError> {
+    let manifest = Manifest::parse(manifest)?;
+    let mut room = SET_LIMIT;
+    if let Some(file) = &manifest.pack {
+        let bytes = read_file(folder, file, &mut room).await?;
+        match RuleSet::from_pack(&bytes) {
+            Ok(rules) => return Ok((MadeOf::Pack(BASE64_STANDARD.encode(bytes)), rules)),
+            Err(PackError::OtherFormat) if !manifest.files.is_empty() => {}
+            Err(error) => return Err(SetError::Pack { path: file.path.clone(), error }.into()),
+        }
+    }
+    let mut files = Vec::new();
+    for file in &manifest.files {
+        let bytes = read_file(folder, file, &mut room).await?;
+        files.push((file.path.clone(), set::text(file, bytes)?));
+    }
+    let rules = assemble(&manifest, &files)?;
+    Ok((MadeOf::Files(files, manifest.without.into_iter().collect()), rules))
+}
+
+async fn read_file(folder: &dyn Folder, file: &manifest::File, room: &mut u64) -> Result<Vec<u8>, RulesError> {
+    let failed = |error| RulesError::Read { name: file.path.clone(), error };
+    let bytes = folder.read(&file.path, *room, None).await.map_err(failed)?.map(|read| read.bytes).unwrap_or_default();
+    *room = room.saturating_sub(bytes.len() as u64);
+    Ok(set::checked(file, bytes)?)
+}
+
+fn weaker(before: &BTreeMap<String, Strength>, fresh: &Fresh, n: u64) -> Option<Observed> {
+    let found = weakened(before, &fresh.rules);
     if found.is_empty() {
         return None;
     }
@@ -226,7 +295,7 @@ fn weaker(before: &Good, fresh: &Fresh) -> Option<Observed> {
     if let Some(more) = found.len().checked_sub(NAMED_LIMIT).filter(|more| *more > 0) {
         draft.notes.push(format!("and {more} more"));
     }
-    Some(notice(draft, &format!("{} {}", before.n, fresh.rules.version())))
+    Some(notice(draft, &format!("{n} {}", fresh.rules.version())))
 }
 
 fn refused(error: &RulesError, etag: Option<&str>, kept: bool) -> Observed {
@@ -237,14 +306,14 @@ fn refused(error: &RulesError, etag: Option<&str>, kept: bool) -> Observed {
     notice(draft, etag.unwrap_or("manifest.json"))
 }
 
-fn pack(files: &[(String, String)]) -> Option<String> {
-    let json = serde_json::to_vec(files).ok()?;
+fn pack(made_of: &MadeOf) -> Option<String> {
+    let json = serde_json::to_vec(made_of).ok()?;
     let mut packed = Vec::new();
     DeflateEncoder::new(&*json, Compression::default()).read_to_end(&mut packed).ok()?;
     Some(BASE64_STANDARD.encode(packed))
 }
 
-fn unpack(text: &str) -> Option<Vec<(String, String)>> {
+fn unpack(text: &str) -> Option<MadeOf> {
     let packed = BASE64_STANDARD.decode(text).ok()?;
     let mut json = Vec::new();
     DeflateDecoder::new(&*packed).take(2 * SET_LIMIT).read_to_end(&mut json).ok()?;

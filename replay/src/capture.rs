@@ -15,7 +15,6 @@ mod damage;
 mod frames;
 mod har;
 mod http;
-#[allow(dead_code, unused_imports)] // Until `record` uses all of it.
 pub(crate) mod own;
 mod packet;
 mod secrets;
@@ -67,6 +66,9 @@ pub(crate) enum Found {
         socket: u32,
         /// Offset of its record in the (decompressed) capture.
         offset: u64,
+        /// How many bytes of its payload the recorder masked (no-echo input); 0 if it is as it was sent. The digest of a
+        /// masked payload is that of the mask: the wire's own is withheld.
+        masked: u32,
         /// The message.
         message: Message,
     },

@@ -98,6 +98,12 @@ pub(crate) struct Keys {
     /// The session's 64-byte data key in hexadecimal
     #[arg(long, value_name = "HEX")]
     pub(crate) key: Option<String>,
+    /// Ask KMS for the session's data key, with the caller's credentials and the region of the environment
+    #[arg(long, conflicts_with = "key")]
+    pub(crate) kms: bool,
+    /// With `--kms`: the session's target, which is part of the key's encryption context and in no capture
+    #[arg(long, value_name = "ID", requires = "kms")]
+    pub(crate) target: Option<String>,
     /// TLS secrets of a packet capture (`SSLKEYLOGFILE`)
     #[arg(long, value_name = "FILE")]
     pub(crate) keylog: Option<PathBuf>,

@@ -19,7 +19,7 @@ use warden_rules::Level;
 use warden_session::screen::Screen;
 
 #[cfg(test)]
-pub(crate) use build::{Act, Step};
+pub(crate) use build::{Act, Spot, Step};
 pub(crate) use build::{Builder, KEYFRAME_BYTES};
 pub(crate) use frames::Frames;
 pub(crate) use marks::duration;
@@ -119,15 +119,21 @@ pub(crate) struct Hidden {
 }
 
 /// How far the index is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Being built: the part that is done, in thousandths.
     Reading(u16),
     /// Whole.
-    #[default]
     Done,
     /// It ends here, for this reason.
     Failed(String),
+}
+
+/// Nothing is read yet.
+impl Default for Progress {
+    fn default() -> Self {
+        Self::Reading(0)
+    }
 }
 
 /// What is known of a session so far.

@@ -17,6 +17,8 @@ use crate::capture::own::sealed::{self, AGE_MAGIC, Opened};
 use crate::cli::Inputs;
 use crate::items;
 use crate::recording;
+#[cfg(feature = "aws")]
+use crate::remote;
 use crate::report::{complain, warn};
 
 /// One file to read.
@@ -43,8 +45,11 @@ pub(crate) struct Opening {
 #[derive(Debug)]
 enum Place {
     File(PathBuf),
-    /// A copy of standard input, for inputs are read more than once.
+    /// A copy of standard input, or of what one path of AWS names: inputs are read more than once.
     Spooled(File),
+    /// Fetched each time it is read: a prefix may stand for more than a disk holds.
+    #[cfg(feature = "aws")]
+    Remote(Arc<remote::Remote>, remote::Item),
 }
 
 /// What the paths of a command line came to.
@@ -55,7 +60,18 @@ pub(crate) struct Found {
     /// Named paths that cannot be read, or are no kind of input.
     pub(crate) unreadable: usize,
     opening: Arc<Opening>,
+    #[cfg(feature = "aws")]
+    connection: remote::Connection,
 }
+
+/// Whether a path lies in AWS.
+fn is_remote(path: &str) -> bool {
+    path.starts_with("s3://") || path.starts_with("cloudwatch://")
+}
+
+/// What is said of such a path where nothing can fetch it.
+#[cfg(not(feature = "aws"))]
+const WITHOUT_AWS: &str = "this warden was built without AWS; build it with `--features aws`";
 
 /// Finds the inputs of a command line: files as named, folders walked in the order of their names. What cannot be read is
 /// said on stderr; of unrecognised files in folders only their number.
@@ -67,6 +83,8 @@ pub(crate) fn find(inputs: &Inputs) -> anyhow::Result<Found> {
     for path in &inputs.paths {
         if path == Path::new("-") {
             found.add(spool()?, "-".to_owned(), forced);
+        } else if let Some(path) = path.to_str().filter(|path| is_remote(path)) {
+            passed += found.remote(path, forced);
         } else if path.is_dir() {
             passed += found.walk(path, forced);
         } else {
@@ -118,6 +136,51 @@ impl Found {
         passed
     }
 
+    /// Adds what a path of AWS stands for; the number of things that are no kind of input.
+    #[cfg(feature = "aws")]
+    fn remote(&mut self, path: &str, forced: Option<Kind>) -> usize {
+        let listed = self.connection.open().and_then(|remote| {
+            let uri = remote::Uri::parse(path).ok_or(io::ErrorKind::InvalidInput)?;
+            Ok((remote.list(uri)?, remote))
+        });
+        let (listed, remote) = match listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                self.refuse(&format!("{path}: {error}"));
+                return 0;
+            }
+        };
+        if listed.items.is_empty() {
+            self.refuse(&format!("{path}: nothing there"));
+        }
+        if listed.cut {
+            self.refuse(&format!(
+                "{path}: more than {} objects: read them with the backfill function",
+                listed.items.len()
+            ));
+        }
+        let mut passed = 0;
+        for (path, item) in listed.items {
+            let place = Place::Remote(remote.clone(), item);
+            if listed.is_one {
+                self.add(place, path, forced);
+                continue;
+            }
+            match place.recognise(&self.opening) {
+                Ok(Some(kind)) => self.push(path, place, forced.unwrap_or(kind)),
+                Ok(None) => passed += 1,
+                Err(error) => self.refuse(&format!("{path}: {error}")),
+            }
+        }
+        passed
+    }
+
+    #[cfg(not(feature = "aws"))]
+    fn remote(&mut self, path: &str, _: Option<Kind>) -> usize {
+        self.refuse(&format!("{path}: {WITHOUT_AWS}"));
+        0
+    }
+
     fn push(&mut self, path: String, place: Place, kind: Kind) {
         self.inputs.push(Input { path, place, kind, opening: self.opening.clone() });
     }
@@ -137,23 +200,18 @@ impl Place {
                 copy.rewind()?;
                 Ok(copy)
             }
+            #[cfg(feature = "aws")]
+            Self::Remote(remote, item) => remote.fetch(item, None).map(|(file, _)| file),
         }
     }
 
-    /// The bytes from the beginning, decrypted if the file is an age file.
-    fn read(&self, opening: &Opening) -> io::Result<Box<dyn Read>> {
-        let mut file = self.open()?;
-        let mut start = Vec::new();
-        Read::by_ref(&mut file).take(AGE_MAGIC.len() as u64).read_to_end(&mut start)?;
-        file.rewind()?;
-        if start != AGE_MAGIC {
-            return Ok(Box::new(file));
+    /// The first bytes, and whether they are all: of what is fetched no more than that.
+    fn open_head(&self) -> io::Result<(File, bool)> {
+        match self {
+            #[cfg(feature = "aws")]
+            Self::Remote(remote, item) => remote.fetch(item, Some(HEAD_FETCHED)),
+            _ => self.open().map(|file| (file, true)),
         }
-        let Some(path) = &opening.secrets.identity else {
-            return Err(io::Error::other("encrypted with age: open it with --identity FILE"));
-        };
-        let identities = sealed::identities(path).map_err(io::Error::other)?;
-        Ok(Box::new(Opened::new(file, &identities).map_err(io::Error::other)?))
     }
 
     /// The kind of input, from what it begins with; a typescript with timing is a recording.
@@ -177,13 +235,14 @@ impl Place {
     fn head(&self, limit: usize, opening: &Opening) -> io::Result<(Vec<u8>, bool)> {
         let mut head = Vec::new();
         let mut ended = true;
-        inflate(self.read(opening)?, &mut |bytes| {
+        let (file, whole) = self.open_head()?;
+        inflate(decrypted(file, opening)?, &mut |bytes| {
             head.extend_from_slice(bytes);
             ended = head.len() <= limit;
             ended
         })?;
         head.truncate(limit);
-        Ok((head, ended))
+        Ok((head, ended && whole))
     }
 }
 
@@ -202,12 +261,21 @@ impl Input {
     /// # Errors
     /// As [`Input::one`], and when it is encrypted and cannot be decrypted.
     pub(crate) fn opened(path: &Path, secrets: &Secrets) -> anyhow::Result<Self> {
-        let place = if path == Path::new("-") { spool()? } else { Place::File(path.to_owned()) };
+        let place = match path.to_str() {
+            Some("-") => spool()?,
+            Some(path) if is_remote(path) => fetched(path)?,
+            _ => Place::File(path.to_owned()),
+        };
         let path = path.display().to_string();
         let opening = Opening { secrets: secrets.clone(), timing: None };
         let kind = place.recognise(&opening).with_context(|| path.clone())?;
         let Some(kind) = kind else { anyhow::bail!("{path}: nothing that warden reads") };
-        Ok(Self { path, place, kind, opening: Arc::new(opening) })
+        let input = Self { path, place, kind, opening: Arc::new(opening) };
+        #[cfg(feature = "aws")]
+        if kind == Kind::Capture {
+            secrets.ask_kms(&input)?;
+        }
+        Ok(input)
     }
 
     /// Bytes of the file as it lies there; 0 if they cannot be told.
@@ -251,7 +319,7 @@ impl Input {
     /// # Errors
     /// What the file system says.
     pub(crate) fn bytes(&self, sink: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<Option<Deviation>> {
-        inflate(self.place.read(&self.opening)?, sink)
+        inflate(decrypted(self.place.open()?, &self.opening)?, sink)
     }
 
     /// Reads the input from its beginning.
@@ -260,7 +328,12 @@ impl Input {
     /// What the file system says.
     pub(crate) fn read(&self, sink: &mut dyn FnMut(Item)) -> io::Result<()> {
         match self.kind {
-            Kind::Capture => items::of_capture(self, &self.opening.secrets, sink),
+            Kind::Capture => {
+                let secrets = self.opening.secrets.for_another();
+                #[cfg(feature = "aws")]
+                secrets.ask_kms(self)?;
+                items::of_capture(self, &secrets, sink)
+            }
             Kind::Recording => items::of_recording(self, sink),
             Kind::Transcript | Kind::LogStream | Kind::ApiCall => self.stored(sink),
         }
@@ -270,7 +343,7 @@ impl Input {
     fn stored(&self, sink: &mut dyn FnMut(Item)) -> io::Result<()> {
         let mut reader = Reader::new(self.kind);
         let mut length = 0_u64;
-        let deviation = inflate(self.place.read(&self.opening)?, &mut |bytes| {
+        let deviation = inflate(decrypted(self.place.open()?, &self.opening)?, &mut |bytes| {
             length += bytes.len() as u64;
             reader.feed(bytes, sink);
             true
@@ -301,10 +374,46 @@ fn inflate(mut file: impl Read, sink: &mut dyn FnMut(&[u8]) -> bool) -> io::Resu
     }
 }
 
+/// Bytes fetched to recognise a thing: some chunks of an age file, of which only whole ones decrypt.
+#[cfg(feature = "aws")]
+const HEAD_FETCHED: u64 = 4 * HEAD_LIMIT as u64;
+
 /// How a typescript begins.
 const SCRIPT: &[u8] = b"Script started on ";
 /// Bytes read at a time.
 const PIECE: usize = 128 * 1024;
+
+/// The one thing that a path of AWS names.
+#[cfg(feature = "aws")]
+fn fetched(path: &str) -> anyhow::Result<Place> {
+    let uri = remote::Uri::parse(path).with_context(|| format!("{path}: not a path of AWS"))?;
+    let remote = remote::Remote::connect()?;
+    let listed = remote.list(uri).with_context(|| path.to_owned())?;
+    let [(_, item)] = listed.items.as_slice() else {
+        anyhow::bail!("{path}: {} objects or streams begin so, and one is wanted", listed.items.len());
+    };
+    Ok(Place::Spooled(remote.fetch(item, None).with_context(|| path.to_owned())?.0))
+}
+
+#[cfg(not(feature = "aws"))]
+fn fetched(path: &str) -> anyhow::Result<Place> {
+    anyhow::bail!("{path}: {WITHOUT_AWS}")
+}
+
+/// The bytes of a file, decrypted if it is an age file.
+fn decrypted(mut file: File, opening: &Opening) -> io::Result<Box<dyn Read>> {
+    let mut start = Vec::new();
+    Read::by_ref(&mut file).take(AGE_MAGIC.len() as u64).read_to_end(&mut start)?;
+    file.rewind()?;
+    if start != AGE_MAGIC {
+        return Ok(Box::new(file));
+    }
+    let Some(path) = &opening.secrets.identity else {
+        return Err(io::Error::other("encrypted with age: open it with --identity FILE"));
+    };
+    let identities = sealed::identities(path).map_err(io::Error::other)?;
+    Ok(Box::new(Opened::new(file, &identities).map_err(io::Error::other)?))
+}
 
 fn spool() -> io::Result<Place> {
     let mut file = tempfile::tempfile()?;

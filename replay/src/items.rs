@@ -133,14 +133,14 @@ impl Open {
 
 /// What a message of the channel means on a timeline. The separate error stream of a command without a terminal is no part
 /// of it: nobody types there.
-fn happened(message: &Message, side: Side, forwards: bool) -> Option<What<'_>> {
-    let cells = |cells: u32| u16::try_from(cells).unwrap_or(u16::MAX);
+fn happened(message: &Message, from: Side, forwards: bool) -> Option<What<'_>> {
+    let cells = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
     Some(match message {
         Message::Output(bytes) if !forwards => What::Output(bytes),
         Message::Input(bytes) if !forwards => What::Input(bytes),
-        Message::Resize(size) => What::Resize { cols: cells(size.cols), rows: cells(size.rows) },
+        Message::Resize(window) => What::Resize { cols: cells(window.cols), rows: cells(window.rows) },
         Message::Missing(missing) => What::Gap {
-            direction: if side == Side::Client { Direction::Input } else { Direction::Output },
+            direction: if from == Side::Client { Direction::Input } else { Direction::Output },
             messages: missing.count(),
         },
         Message::Sealed { .. } => What::Deviation(Deviation::Encrypted),

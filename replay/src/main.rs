@@ -15,6 +15,8 @@ mod progress;
 mod reconstruct;
 mod record;
 mod recording;
+#[cfg(feature = "aws")]
+mod remote;
 mod report;
 mod ruleset;
 mod tty;

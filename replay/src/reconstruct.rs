@@ -10,6 +10,8 @@
 
 mod order;
 mod sessions;
+#[cfg(feature = "aws")]
+pub(crate) mod wrapped;
 
 use std::io;
 
@@ -81,7 +83,7 @@ pub(crate) fn read(input: &Input, secrets: &Secrets, sink: &mut Sink<'_>) -> io:
             sessions.name(socket, named);
             Ok(())
         }
-        Found::Message { socket, offset, message } => sessions.message(socket, offset, &message, sink).map(drop),
+        Found::Message { socket, offset, message, .. } => sessions.message(socket, offset, &message, sink).map(drop),
         Found::Damage { offset, damage } => sessions.damage(offset, &damage, sink),
     })?;
     sessions.finish(sink)

@@ -4,10 +4,12 @@
 //! that name ([`plugin`]) it starts the real plugin with a `StreamUrl` on the loopback, and stands between it and the
 //! service ([`relay`]).
 //!
+//! ```text
 //!     warden record ── aws ssm start-session ── session-manager-plugin (warden) ── session-manager-plugin (AWS's)
 //!                                                          │  ▲                          │
 //!                                               capture ◄──┤  └────── ws://127.0.0.1 ◄───┘
 //!                                                          └── wss://ssmmessages… (signed again if the plugin signs)
+//! ```
 
 mod call;
 mod dial;

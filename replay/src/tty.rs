@@ -46,7 +46,9 @@ pub(crate) fn run(
     let terminal = ratatui::try_init()?;
     let outcome = Tty { terminal, player, stage: Stage::new(shared), shared: shared.clone(), color }.play(&ended, raw);
     let restored = ratatui::try_restore();
-    signals.into_iter().for_each(|signal| drop(signal_hook::low_level::unregister(signal)));
+    for signal in signals {
+        signal_hook::low_level::unregister(signal);
+    }
     outcome.and(restored)
 }
 

@@ -537,6 +537,60 @@ fn packets_may_come_in_any_order_and_again_and_what_is_lost_is_said() {
     assert_eq!(agent(&reports[0]) + 1, agent(&expected[0]));
 }
 
+/// The request, the answer, or both: the messages behind them are all read.
+#[test]
+fn an_upgrade_that_was_not_captured_costs_no_message() {
+    let pcap = fs::read(Path::new(ROOT).join("tests/data/raw.pcap")).unwrap();
+    let expected = verify(&Path::new(ROOT).join("tests/data/raw.pcap"), &[]).1;
+    let all = packets(&pcap);
+    let folder = tempfile::tempdir().unwrap();
+    let without: [&[usize]; 4] = [&[3], &[4], &[0, 1, 2, 3], &[0, 1, 2, 3, 4]];
+    for lost in without {
+        let kept = all.iter().enumerate().filter(|(n, _)| !lost.contains(n));
+        let bodies = kept.flat_map(|(_, (start, end))| pcap[*start..*end].to_vec());
+        let path = folder.path().join("c.pcap");
+        fs::write(&path, pcap[..24].iter().copied().chain(bodies).collect::<Vec<u8>>()).unwrap();
+        let (_, reports) = verify(&path, &[]);
+        assert_eq!(streams(&reports[0]), streams(&expected[0]), "{lost:?}");
+    }
+}
+
+#[test]
+fn a_capture_without_a_data_channel_is_incomplete_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.pcap");
+    fs::write(&path, &fs::read(Path::new(ROOT).join("tests/data/raw.pcap")).unwrap()[..24]).unwrap();
+    let (code, reports) = verify(&path, &[]);
+    assert_eq!((code, reports.len()), (3, 1));
+    assert_eq!(reports[0]["damage"][0]["what"], "no message of a data channel is in the capture");
+}
+
+/// Of TLS a packet is gone: the record in it is lost, those behind it open under their own numbers.
+#[test]
+fn tls_goes_on_behind_a_lost_packet() {
+    let pcapng = fs::read(Path::new(ROOT).join("tests/data/tls12-aes128.pcapng")).unwrap();
+    let mut blocks = Vec::new();
+    let mut at = 0;
+    while at < pcapng.len() {
+        let length = u32::from_le_bytes(pcapng[at + 4..at + 8].try_into().unwrap()) as usize;
+        blocks.push(&pcapng[at..at + length]);
+        at += length;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.pcapng");
+    // Packets behind the upgrade: section, interface and secrets come before them.
+    for lost in 15..25 {
+        let kept: Vec<u8> =
+            blocks.iter().enumerate().filter(|(n, _)| *n != lost).flat_map(|(_, it)| it.to_vec()).collect();
+        fs::write(&path, kept).unwrap();
+        let (code, reports) = verify(&path, &[]);
+        assert_eq!(code, 3, "{lost}");
+        assert_eq!(reports[0]["frames"]["total"], 19, "{lost}: {}", reports[0]["damage"]);
+        let damage = reports[0]["damage"].as_array().unwrap();
+        assert_eq!(damage.len(), 1, "{lost}: {damage:?}");
+    }
+}
+
 #[test]
 fn a_har_is_read_in_the_shapes_that_browsers_write() {
     let lines = small("e1-noninteractive-separate");

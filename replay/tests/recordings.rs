@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -93,15 +94,17 @@ fn typescript(form: &str) -> (String, String, String) {
         let own = if form == "own" { "in.log" } else { "io.log" };
         timing
             .push_str("H 0.000000 START_TIME 2023-11-14 22:13:20+00:00\nH 0.000000 COLUMNS 80\nH 0.000000 LINES 24\n");
-        timing.push_str(&format!(
-            "H 0.000000 OUTPUT_LOG io.log\nH 0.000000 INPUT_LOG {own}\nS 0.000000 SIGWINCH ROWS=24 COLS=80\n"
-        ));
+        writeln!(
+            timing,
+            "H 0.000000 OUTPUT_LOG io.log\nH 0.000000 INPUT_LOG {own}\nS 0.000000 SIGWINCH ROWS=24 COLS=80"
+        )
+        .unwrap();
     }
     for (code, data) in moments() {
         match (form, code) {
             ("classic", 'i') => continue,
-            ("classic", _) => timing.push_str(&format!("0.5 {}\n", data.len())),
-            _ => timing.push_str(&format!("{} 0.5 {}\n", code.to_ascii_uppercase(), data.len())),
+            ("classic", _) => writeln!(timing, "0.5 {}", data.len()).unwrap(),
+            _ => writeln!(timing, "{} 0.5 {}", code.to_ascii_uppercase(), data.len()).unwrap(),
         }
         if form == "own" && code == 'i' { input.push_str(data) } else { log.push_str(data) }
     }
@@ -162,6 +165,14 @@ fn recordings_give_their_commands() {
         let hidden = &run.objects()[0]["hidden_input"];
         assert_eq!(hidden.as_array().unwrap().len(), usize::from(origin == "keys"), "{name}: {hidden}");
     }
+}
+
+#[test]
+fn hidden_input_is_shown_by_its_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let cast = file(&folder, "cast", asciicast(2, true));
+    let run = warden(&["commands", cast.to_str().unwrap()]);
+    assert!(run.out.contains("hidden input, 7 bytes") && !run.out.contains("hunter2"), "{}", run.out);
 }
 
 #[test]

@@ -188,3 +188,51 @@ pub(crate) mod shared {
         Session::deserialize(deserializer).map(Arc::new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+
+    /// Text that hardly packs.
+    fn noise(length: usize, mut seed: u64) -> String {
+        let mut text = String::new();
+        while text.len() < length {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            text.push(char::from(b'!' + u8::try_from((seed >> 33) % 90).unwrap()));
+        }
+        text.replace(['"', '\\'], "x")
+    }
+
+    #[test]
+    fn a_saved_reading_never_exceeds_the_limit() {
+        let mut reader = Reader::new(Kind::LogStream);
+        for n in 0..225 {
+            let line = if n < 220 { format!("$ {}", noise(4_000, n)) } else { noise(60_000, n) };
+            let event = format!(
+                r#"{{"sessionId":"eva-0123456789abcdef0","eventTime":"2026-11-22T13:08:33Z","sessionData":["{line}"]}}"#
+            );
+            reader.feed(event.as_bytes(), &mut drop);
+        }
+        reader.feed(br#"{"sessionId":"eva-0123456789abcdef0","sessionData":["$ cat <<EOF"]}"#, &mut drop);
+        for n in 0..5 {
+            let event = format!(r#"{{"sessionId":"eva-0123456789abcdef0","sessionData":["> {}"]}}"#, noise(50_000, n));
+            reader.feed(event.as_bytes(), &mut drop);
+        }
+        let saved = reader.save().unwrap();
+        assert!(saved.reduced && saved.bytes.len() <= SAVED_LIMIT, "{}", saved.bytes.len());
+        Reader::resume(&saved.bytes).unwrap();
+    }
+
+    #[test]
+    fn what_was_not_saved_here_is_not_resumed() {
+        assert_eq!(Reader::resume(b"no").err(), Some(ResumeError::Packed { length: 2 }));
+        let mut bytes = Vec::new();
+        DeflateEncoder::new(&b"{\"form\":1}"[..], Compression::fast()).read_to_end(&mut bytes).unwrap();
+        assert_eq!(Reader::resume(&bytes).err(), Some(ResumeError::Form));
+        assert!(Reader::new(Kind::Transcript).save().is_none());
+        let mut reader = Reader::new(Kind::LogStream);
+        reader.feed(b"{\"sessionId\":", &mut drop);
+        assert!(reader.save().is_none());
+    }
+}

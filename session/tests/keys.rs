@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use jiff::{SignedDuration, Timestamp};
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any, prop_oneof, proptest};
+use proptest::sample::select;
 use warden_session::command::{Confidence, Mark, Origin};
 use warden_session::timeline::{Direction, Event, Fidelity, What};
 use warden_session::{Command, Item, Timeline};
@@ -21,6 +24,12 @@ enum M {
 use M::{G, K, O, R};
 
 fn read(moments: &[M]) -> Vec<Command> {
+    let whole = read_in_pieces(moments, usize::MAX);
+    assert_eq!(whole, read_in_pieces(moments, 1), "messages may be cut anywhere");
+    whole
+}
+
+fn read_in_pieces(moments: &[M], piece: usize) -> Vec<Command> {
     let mut timeline = Timeline::new(Fidelity::Exact);
     let (mut commands, mut typed, mut shown) = (Vec::new(), 0_u64, 0_u64);
     let mut at = Timestamp::UNIX_EPOCH;
@@ -31,19 +40,25 @@ fn read(moments: &[M]) -> Vec<Command> {
     };
     for moment in moments {
         at += SignedDuration::from_secs(1);
-        let (offset, what) = match moment {
+        let mut tell = |offset, what| timeline.event(&Event { offset, at: Some(at), what }, &mut keep);
+        match moment {
             K(keys) => {
-                typed += keys.len() as u64;
-                (typed - keys.len() as u64..typed, What::Input(keys.as_bytes()))
+                for keys in keys.as_bytes().chunks(piece) {
+                    let from = typed;
+                    typed += keys.len() as u64;
+                    tell(from..typed, What::Input(keys));
+                }
             }
             O(text) => {
-                shown += text.len() as u64;
-                (shown - text.len() as u64..shown, What::Output(text.as_bytes()))
+                for text in text.as_bytes().chunks(piece) {
+                    let from = shown;
+                    shown += text.len() as u64;
+                    tell(from..shown, What::Output(text));
+                }
             }
-            R(cols) => (shown..shown, What::Resize { cols: *cols, rows: 24 }),
-            G(direction) => (shown..shown, What::Gap { direction: *direction, messages: 1 }),
-        };
-        timeline.event(&Event { offset, at: Some(at), what }, &mut keep);
+            R(cols) => tell(shown..shown, What::Resize { cols: *cols, rows: 24 }),
+            G(direction) => tell(shown..shown, What::Gap { direction: *direction, messages: 1 }),
+        }
     }
     timeline.finish(&mut keep);
     commands
@@ -119,7 +134,8 @@ fn typed_and_shown_text_make_commands() {
 
 #[test]
 fn lines_typed_without_echo_are_commands_where_a_shell_waits() {
-    let rows: &[(&str, &[M], &[(&str, bool)])] = &[
+    type Row = (&'static str, &'static [M], &'static [(&'static str, bool)]);
+    let rows: &[Row] = &[
         (
             "no line editor",
             &[
@@ -276,6 +292,22 @@ fn secrets_are_only_lengths() {
     }
 }
 
+/// A capture may hold an asterisk for each byte that was not echoed.
+#[test]
+fn masked_lines_are_lengths() {
+    let commands = read(&[
+        O("sh$ "),
+        K("stty -echo\r"),
+        O("stty -echo\r\nsh$ "),
+        K("******\r"),
+        O("root\r\nsh$ "),
+        K("****\r"),
+        O("sh$ "),
+    ]);
+    let found: Vec<_> = commands.iter().map(|command| (command.text.as_str(), command.hidden_input.len())).collect();
+    assert_eq!(found, [("stty -echo", 2)]);
+}
+
 #[test]
 fn keys_bind_commands_in_time() {
     let commands = read(&[O("sh$ "), K("id"), O("id"), K("\r"), O("\r\nuid=0\r\nsh$ ")]);
@@ -343,3 +375,45 @@ fn documents_name_commands() {
     let Some(Item::Command(_, command)) = commands.last() else { unreachable!("{commands:?}") };
     assert_eq!((command.text.as_str(), command.origin), ("id; tty", Origin::Api));
 }
+
+proptest! {
+    /// Whatever is typed and printed, in whatever order.
+    #[test]
+    fn anything_is_read(moments in vec((any::<bool>(), prop_oneof![vec(any::<u8>(), 0..40), select(SNIPPETS).prop_map(|text| text.as_bytes().to_vec())]), 0..40)) {
+        let mut timeline = Timeline::new(Fidelity::Exact);
+        let mut typed = 0_u64;
+        let mut shown = 0_u64;
+        for (is_input, bytes) in &moments {
+            let at = if *is_input { &mut typed } else { &mut shown };
+            let offset = *at..*at + bytes.len() as u64;
+            *at = offset.end;
+            let what = if *is_input { What::Input(bytes) } else { What::Output(bytes) };
+            timeline.event(&Event { offset, at: None, what }, &mut |_| {});
+        }
+        timeline.finish(&mut |_| {});
+    }
+}
+
+/// Pieces of which sessions consist.
+const SNIPPETS: &[&str] = &[
+    "sh$ ",
+    "id\r",
+    "id\r\n",
+    "\r\n",
+    "\r",
+    "\x1b[?2004h",
+    "\x1b[?2004l\r",
+    "stty -echo\r",
+    "stty -echo\r\n",
+    "PS1=''\r",
+    "cat <<E\r",
+    "> ",
+    "\x7f",
+    "\x15",
+    "\x1b[A",
+    "\t",
+    "\x07",
+    "\x1b[?1049h",
+    "\x1b[?1049l",
+    "é",
+];

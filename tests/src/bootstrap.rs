@@ -6,10 +6,11 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// Path of the executable of the dev profile. Cargo is asked once, and builds it if need be.
+/// Path of the executable of the dev profile. Cargo is asked once, and builds it if need be. `WARDEN_BOOTSTRAP` names another one,
+/// such as that of a release.
 pub fn executable() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(build).clone()
+    BUILT.get_or_init(|| std::env::var_os("WARDEN_BOOTSTRAP").map_or_else(build, PathBuf::from)).clone()
 }
 
 /// With the whole workspace selected, as `cargo test --workspace` does: with another selection the AWS SDK would have other

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Mutex;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -12,9 +13,6 @@ use crate::aws::{Account, REGION};
 use crate::http::{Request, free_port};
 use crate::{bootstrap, wait_for};
 
-/// Bucket of each account that holds the template and the zipped `bootstrap`.
-const CODE_BUCKET: &str = "code";
-
 /// A ministack of its own, which ends with the process that started it.
 #[derive(Debug)]
 pub struct Ministack {
@@ -22,6 +20,7 @@ pub struct Ministack {
     pub address: SocketAddr,
     python: PathBuf,
     folder: TempDir,
+    zipping: Mutex<()>,
     _launcher: Child,
     /// The launcher ends ministack when this is closed.
     _until: ChildStdin,
@@ -55,7 +54,7 @@ impl Ministack {
         BufReader::new(launcher.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
         let health = Request { method: "GET".into(), target: "/_ministack/health".into(), ..Request::default() };
         wait_for("ministack", || health.send(address).ok().filter(|answer| answer.status == 200));
-        Some(Self { address, python, folder, _launcher: launcher, _until: until })
+        Some(Self { address, python, folder, zipping: Mutex::default(), _launcher: launcher, _until: until })
     }
 
     /// An account in it.
@@ -66,10 +65,11 @@ impl Ministack {
     /// Deploys `functions/template.yaml` with the real `bootstrap` in an account, and returns the stack.
     pub fn deploy(&self, id: &str, parameters: &[(&str, &str)]) -> Stack {
         let account = self.account(id);
-        account.make_bucket(CODE_BUCKET);
-        account.put(CODE_BUCKET, "bootstrap.zip", std::fs::read(self.zipped(&bootstrap::executable())).unwrap());
-        account.put(CODE_BUCKET, "template.yaml", packaged_template());
-        let url = format!("http://{}/{CODE_BUCKET}/template.yaml", self.address);
+        let bucket = format!("code-{id}");
+        account.make_bucket(&bucket);
+        account.put(&bucket, "bootstrap.zip", std::fs::read(self.zipped(&bootstrap::executable())).unwrap());
+        account.put(&bucket, "template.yaml", packaged_template(&bucket));
+        let url = format!("http://{}/{bucket}/template.yaml", self.address);
         let mut fields = vec![
             ("Action".to_owned(), "CreateStack"),
             ("StackName".to_owned(), "warden"),
@@ -99,6 +99,7 @@ impl Ministack {
     /// The executable in a zip, without its debugging sections: 150 MB would be copied for each function.
     fn zipped(&self, executable: &Path) -> PathBuf {
         let zip = self.folder.path().join("bootstrap.zip");
+        let _one_at_a_time = self.zipping.lock().unwrap();
         if !zip.exists() {
             let stripped = self.folder.path().join("bootstrap");
             let strip = Command::new("strip").arg("-o").arg(&stripped).arg(executable).status();
@@ -154,10 +155,10 @@ impl Stack {
 /// The template.
 pub const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions/template.yaml");
 
-/// The template with the code in S3, as `sam package` leaves it.
-pub fn packaged_template() -> String {
+/// The template with the code in a bucket, as `sam package` leaves it.
+pub fn packaged_template(bucket: &str) -> String {
     let template = std::fs::read_to_string(TEMPLATE).unwrap();
-    let packaged = template.replace("CodeUri: .\n", "CodeUri: {Bucket: code, Key: bootstrap.zip}\n");
+    let packaged = template.replace("CodeUri: .\n", &format!("CodeUri: {{Bucket: {bucket}, Key: bootstrap.zip}}\n"));
     assert_ne!(template, packaged);
     packaged
 }

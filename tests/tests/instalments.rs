@@ -42,7 +42,7 @@ struct Score {
 fn batches_give_what_the_whole_stream_gives() {
     let Some(sessions) = recorded_sessions() else { return };
     let rules = library::load().set;
-    let seeds = std::env::var("WARDEN_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
+    let seeds = std::env::var("WARDEN_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     let mut scores: BTreeMap<&str, Score> = BTreeMap::new();
     for dir in sessions {
         for (name, events) in streams(&dir) {

@@ -4,6 +4,7 @@
 //! `made/captures` (real data channels). `cargo test -p warden-tests --test keys -- --nocapture` prints the tables;
 //! `WARDEN_MISSES=1` adds every line that was missed or invented.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that prints its score")]
+#![allow(clippy::cast_precision_loss, reason = "microseconds of this century")]
 
 use std::fs;
 use std::path::Path;
@@ -43,15 +44,15 @@ fn captures_give_the_commands_that_ran() {
     let Some(captures) = recorded_captures() else { return };
     let (mut total, mut listed) = (Score::default(), Score::default());
     for dir in captures.iter().filter(|dir| history(dir).is_some()) {
-        let truth = sorted(history(dir).unwrap());
+        let truth = sorted(&history(dir).unwrap());
         let found = texts(&capture_commands(dir));
         let name = dir.file_name().unwrap().to_string_lossy().into_owned();
-        total.add(compare(&name, &truth, &sorted(found.clone())));
+        total.add(compare(&name, &truth, &sorted(&found)));
         // Shells that keep no history (root's, one behind `unset HISTFILE`) ran what was typed all the same.
         let truth = ground_truth_of(dir);
         let typed = truth["commands"].as_array().unwrap().iter().map(|row| row["command"].as_str());
-        let typed = typed.chain([truth["shell_profile"].as_str()]).flatten().map(ToOwned::to_owned).collect();
-        listed.add(compare(&format!("{name} (all)"), &sorted(typed), &sorted(found)));
+        let typed = typed.chain([truth["shell_profile"].as_str()]).flatten().map(ToOwned::to_owned).collect::<Vec<_>>();
+        listed.add(compare(&format!("{name} (all)"), &sorted(&typed), &sorted(&found)));
     }
     println!("captures: recall {:.3} over {} in histories", total.recall(), total.wanted);
     println!("captures: recall {:.3}, precision {:.3} over {}", listed.recall(), listed.precision(), listed.wanted);
@@ -104,7 +105,7 @@ fn texts(commands: &[Command]) -> Vec<String> {
 }
 
 /// In the order of their texts: every shell writes its own history when it ends.
-fn sorted(lines: Vec<String>) -> Vec<String> {
+fn sorted(lines: &[String]) -> Vec<String> {
     let mut lines: Vec<String> = lines.iter().map(|line| canonical(line)).collect();
     lines.sort();
     lines
@@ -119,27 +120,25 @@ fn canonical(text: &str) -> String {
 fn session_commands(dir: &Path, delay: f64) -> Vec<Command> {
     let json = |name: &str| -> Vec<Value> { serde_json::from_slice(&fs::read(dir.join(name)).unwrap()).unwrap() };
     let (raw, input) = (fs::read(dir.join("raw.bin")).unwrap(), fs::read(dir.join("input.bin")).unwrap());
-    let mut moments: Vec<(f64, Option<&[u8]>, Option<&[u8]>)> = Vec::new();
+    let mut moments: Vec<(f64, bool, &[u8])> = Vec::new();
     let mut at = 0;
     for chunk in json("chunks.json") {
         let len = usize::try_from(chunk["Len"].as_u64().unwrap()).unwrap();
-        moments.push((chunk["T"].as_f64().unwrap() + delay, Some(&raw[at..at + len]), None));
+        moments.push((chunk["T"].as_f64().unwrap() + delay, true, &raw[at..at + len]));
         at += len;
     }
     for write in json("input.json") {
         let at = usize::try_from(write["off"].as_u64().unwrap()).unwrap();
         let len = usize::try_from(write["len"].as_u64().unwrap()).unwrap();
-        moments.push((write["t"].as_f64().unwrap(), None, Some(&input[at..at + len])));
+        moments.push((write["t"].as_f64().unwrap(), false, &input[at..at + len]));
     }
     // Times are rounded: keys come before what they cause.
-    moments.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.2.is_some().cmp(&a.2.is_some())));
+    moments.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let cols = u16::try_from(ground_truth(dir)["cols"].as_u64().unwrap()).unwrap();
     let mut commands = Feed::default();
     commands.feed(0.0, What::Resize { cols, rows: 24 });
-    for (t, output, input) in moments {
-        for what in output.map(What::Output).into_iter().chain(input.map(What::Input)) {
-            commands.feed(t, what);
-        }
+    for (t, is_output, bytes) in moments {
+        commands.feed(t, if is_output { What::Output(bytes) } else { What::Input(bytes) });
     }
     commands.finish()
 }
@@ -157,6 +156,7 @@ fn capture_commands(dir: &Path) -> Vec<Command> {
         channel.feed(at, leg, opcode, &message, &mut |event| events.push(event));
     }
     channel.finish(&mut |event| events.push(event));
+    let cells = |cells: u32| u16::try_from(cells).unwrap();
     let mut commands = Feed::default();
     for event in &events {
         let direction = if event.side == Side::Client { Direction::Input } else { Direction::Output };
@@ -164,7 +164,7 @@ fn capture_commands(dir: &Path) -> Vec<Command> {
         match &event.what {
             Message::Output(bytes) => commands.feed(t, What::Output(bytes)),
             Message::Input(bytes) => commands.feed(t, What::Input(bytes)),
-            Message::Resize(size) => commands.feed(t, What::Resize { cols: size.cols as u16, rows: size.rows as u16 }),
+            Message::Resize(size) => commands.feed(t, What::Resize { cols: cells(size.cols), rows: cells(size.rows) }),
             Message::Missing(_) => commands.feed(t, What::Gap { direction, messages: 0 }),
             _ => {}
         }

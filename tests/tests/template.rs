@@ -35,7 +35,7 @@ fn own_output_is_refused_as_input() {
     let Some(ministack) = Ministack::start(None) else { return };
     let account = ministack.account("444444444444");
     account.make_bucket("code");
-    account.put("code", "template.yaml", packaged_template());
+    account.put("code", "template.yaml", packaged_template("code"));
     let url = format!("http://{}/code/template.yaml", ministack.address);
     let validate = |name: &str, value: &str| {
         let fields = [

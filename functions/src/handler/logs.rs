@@ -310,6 +310,9 @@ impl Follower<'_> {
 
     async fn raise(&self, observed: &[Observed], now: Timestamp) -> Result<(), Failure> {
         for observed in observed {
+            if self.invocation.is_over() {
+                return Err(Failure::OutOfTime);
+            }
             let metric = match self.outbox.raise(observed, now).await? {
                 Raised::Sent => Metric::AlertsSent,
                 Raised::Merged => Metric::AlertsMerged,

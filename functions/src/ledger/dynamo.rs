@@ -74,6 +74,8 @@ impl Dynamo {
         let limit = range.limit as usize;
         // BETWEEN takes one range; a prefix alone is the range up to the last character that can follow it.
         let from = range.after.clone().unwrap_or_else(|| range.prefix.clone());
+        // A key is never empty, and an empty bound is refused.
+        let from = if from.is_empty() { "\0".to_owned() } else { from };
         let to = range.until.clone().unwrap_or_else(|| format!("{}\u{10FFFF}", range.prefix));
         if from > to {
             return Ok(rows);

@@ -25,7 +25,12 @@ pub const SET_LIMIT: u64 = 16 * 1024 * 1024;
 pub struct Manifest {
     /// Version of this form: 1.
     pub version: u32,
+    /// A pack that `warden rules pack` made: the whole set, in place of library and files. Files are read only if it is of
+    /// another version's format.
+    #[serde(default)]
+    pub pack: Option<File>,
     /// Rule files beside the shipped library.
+    #[serde(default)]
     pub files: Vec<File>,
     /// Ids of shipped rules that are not wanted. A rule in `files` with the id of a shipped one replaces it.
     #[serde(default)]
@@ -92,7 +97,7 @@ impl Manifest {
             return Err(ManifestError::TooMany { files: manifest.files.len() });
         }
         let mut paths = BTreeSet::new();
-        for (at, file) in manifest.files.iter().enumerate() {
+        for (at, file) in manifest.files.iter().chain(&manifest.pack).enumerate() {
             let inside = file.path.split('/').all(|part| !matches!(part, "" | "." | ".."));
             if !inside || !paths.insert(&file.path) {
                 return Err(ManifestError::Path { entry: at + 1 });

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use warden_rules::{Level, Response, RuleSet, library};
+use warden_rules::{Level, PackError, Response, RuleSet, library};
 
-use super::manifest::Manifest;
+use super::manifest::{File, Manifest};
 use crate::dedup::hex;
 
 /// Why a set is not taken.
@@ -24,6 +24,14 @@ pub enum SetError {
     Text {
         /// Path below the folder.
         path: String,
+    },
+    /// A pack that cannot be loaded, and no files beside it.
+    #[error("{path}: {error}")]
+    Pack {
+        /// Path below the folder.
+        path: String,
+        /// Why.
+        error: PackError,
     },
     /// Rules that are not understood.
     #[error("{count} errors in the rules, the first in {path}, line {line}")]
@@ -91,12 +99,18 @@ impl std::fmt::Display for Weakening {
 /// Whether a file is the one that the manifest means.
 ///
 /// # Errors
-/// [`SetError::Digest`], [`SetError::Text`].
-pub(super) fn checked(path: &str, sha256: &str, bytes: Vec<u8>) -> Result<String, SetError> {
-    if hex(&Sha256::digest(&bytes)) != sha256 {
-        return Err(SetError::Digest { path: path.to_owned() });
-    }
-    String::from_utf8(bytes).map_err(|_| SetError::Text { path: path.to_owned() })
+/// [`SetError::Digest`].
+pub(super) fn checked(file: &File, bytes: Vec<u8>) -> Result<Vec<u8>, SetError> {
+    let same = hex(&Sha256::digest(&bytes)) == file.sha256;
+    if same { Ok(bytes) } else { Err(SetError::Digest { path: file.path.clone() }) }
+}
+
+/// A file's text.
+///
+/// # Errors
+/// [`SetError::Text`].
+pub(super) fn text(file: &File, bytes: Vec<u8>) -> Result<String, SetError> {
+    String::from_utf8(bytes).map_err(|_| SetError::Text { path: file.path.clone() })
 }
 
 /// The set that these files make beside the shipped library.
@@ -234,8 +248,8 @@ mod tests {
         let files = [("good.yml".to_owned(), rule("11", "high", "")), ("bad.yml".to_owned(), "title: x\n".to_owned())];
         let error = assemble(&Manifest::default(), &files).err().unwrap();
         assert!(matches!(error, SetError::Rules { ref path, .. } if path == "bad.yml"), "{error}");
-        assert_eq!(checked("a", &"0".repeat(64), b"x".to_vec()), Err(SetError::Digest { path: "a".to_owned() }));
-        let digest = hex(&Sha256::digest([0xff]));
-        assert_eq!(checked("a", &digest, vec![0xff]), Err(SetError::Text { path: "a".to_owned() }));
+        let file = File { path: "a".to_owned(), sha256: "0".repeat(64) };
+        assert_eq!(checked(&file, b"x".to_vec()), Err(SetError::Digest { path: "a".to_owned() }));
+        assert_eq!(text(&file, vec![0xff]), Err(SetError::Text { path: "a".to_owned() }));
     }
 }

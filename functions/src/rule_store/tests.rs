@@ -36,6 +36,7 @@ impl Case {
     async fn look(&mut self) -> (usize, Vec<String>) {
         self.at += 60;
         let (rules, notices) = self.store.rules(Timestamp::from_second(self.at).unwrap()).await;
+        self.store.confirm(Timestamp::from_second(self.at).unwrap()).await;
         let shipped = library::load().set.rules().len();
         let lines =
             notices.into_iter().flat_map(|notice| std::iter::once(notice.draft.title).chain(notice.draft.notes));
@@ -101,4 +102,42 @@ async fn a_folder_that_cannot_be_read_is_told_if_that_lasts() {
     assert_eq!(case.look().await, (1, vec![]));
     case.folder.fail("manifest.json", FetchError::Denied);
     assert_eq!(case.look().await.0, 1);
+}
+
+#[tokio::test]
+async fn a_pack_is_the_whole_set_and_outlives_a_broken_one() {
+    let mut case = Case::new();
+    let set = RuleSet::load([("own.yml", rule("11", "high"))]).set;
+    let put = |case: &Case, etag: &str, pack: &[u8], digest: &[u8]| {
+        let file = serde_json::json!({"path": "rules.pack", "sha256": hex(&Sha256::digest(digest))});
+        case.folder.put("rules.pack", "x", pack);
+        let manifest = serde_json::json!({"version": 1, "pack": file}).to_string();
+        case.folder.put("manifest.json", etag, manifest.as_bytes());
+    };
+    let pack = set.to_pack();
+    put(&case, "1", &pack, &pack);
+    case.at += 60;
+    let (rules, told) = case.store.rules(Timestamp::from_second(case.at).unwrap()).await;
+    // The first set is held against the shipped library.
+    assert_eq!((rules.version(), told.len(), told[0].draft.notes.len()), (set.version(), 1, NAMED_LIMIT + 1));
+    // Until that was told, it is told again, also by others.
+    let again = RuleStore::new(Some(case.folder.clone()), Some(case.ledger.clone()));
+    assert_eq!(again.rules(Timestamp::from_second(case.at).unwrap()).await.1, told);
+    case.store.confirm(Timestamp::from_second(case.at).unwrap()).await;
+    put(&case, "2", b"no pack", b"no pack");
+    case.restart();
+    case.at += 60;
+    let (rules, told) = case.store.rules(Timestamp::from_second(case.at).unwrap()).await;
+    assert_eq!(rules.version(), set.version());
+    assert!(told[0].draft.notes[0].starts_with("rules.pack: "), "{:?}", told[0].draft.notes);
+}
+
+#[tokio::test]
+async fn who_starts_reads_one_row_and_no_files() {
+    let mut case = Case::new();
+    case.upload("1", &[("11", "high")]);
+    assert_eq!(case.look().await, (1, vec![]));
+    case.folder.fail("11.yml", FetchError::Throttled);
+    case.restart();
+    assert_eq!(case.look().await, (1, vec![]));
 }

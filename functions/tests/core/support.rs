@@ -3,8 +3,10 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::io::Write as _;
+use std::sync::{Arc, OnceLock};
 
+use base64::Engine as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use warden_functions::alert::{Alert, Kind};
@@ -19,11 +21,14 @@ use warden_functions::sink::Sinks;
 use warden_functions::sink::recorded::Recorded;
 use warden_functions::ssm::MemorySessions;
 use warden_functions::{history::MemoryHistory, shipped};
+use warden_rules::RuleSet;
 
 pub(crate) const SESSION: &str = "alice-0123456789abcdefghijklmnop";
 pub(crate) const NODE: &str = "i-0123456789abcdef0";
 pub(crate) const PRINCIPAL: &str = "arn:aws:iam::111122223333:user/alice";
 pub(crate) const BUCKET: &str = "transcripts";
+
+static RULES: OnceLock<Arc<RuleSet>> = OnceLock::new();
 
 thread_local! {
     static NOW: Cell<i64> = const { Cell::new(1_767_225_600) };
@@ -64,7 +69,7 @@ pub(crate) fn twin(store: MemoryStore, settings: &[(&'static str, &'static str)]
         Config::read(|name| all.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())).unwrap();
     let (sink, table) = (Recorded::default(), Arc::new(Memory::default()));
     let sinks = Sinks::new(vec![Box::new(sink.clone())], Content::Full);
-    let rules = Arc::new(shipped::rules().unwrap());
+    let rules = RULES.get_or_init(|| Arc::new(shipped::rules().unwrap())).clone();
     let mut app = App::on(config, Arc::new(Clients::default()), table.clone(), sinks, Box::new(store), rules);
     app.history = Box::new(MemoryHistory::default());
     app.sessions = Box::new(MemorySessions::default());
@@ -173,17 +178,27 @@ pub(crate) fn started(session: &str, principal: &str, node: &str) -> Value {
 
 /// A batch of the session's log stream, as a subscription delivers it.
 pub(crate) fn streamed(session: &str, principal: &str, node: &str, commands: &[&str]) -> Value {
-    use base64::Engine as _;
-    use std::io::Write as _;
     let lines: Vec<String> = commands.iter().chain(&["exit"]).map(|command| format!("sh-4.2$ {command}")).collect();
     let message = json!({
         "eventVersion": "1.0", "eventTime": clock().to_string(), "awsRegion": "eu-central-1", "target": {"id": node},
         "userIdentity": {"arn": principal}, "runAsUser": "ssm-user", "sessionId": session, "sessionData": lines,
     });
+    subscribed(session, json!([{"id": "1", "timestamp": clock().as_millisecond(), "message": message.to_string()}]))
+}
+
+/// Log events that were recorded, as JSON Lines, as a subscription delivers them.
+pub(crate) fn recorded(session: &str, lines: &str) -> Value {
+    let events = lines.lines().enumerate().map(|(n, line)| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        json!({"id": format!("{n:056}"), "timestamp": event["timestamp"], "message": event["message"]})
+    });
+    subscribed(session, events.collect())
+}
+
+fn subscribed(session: &str, events: Value) -> Value {
     let batch = json!({
         "messageType": "DATA_MESSAGE", "owner": "111122223333", "logGroup": "/sessions", "logStream": session,
-        "subscriptionFilters": ["warden"],
-        "logEvents": [{"id": "1", "timestamp": clock().as_millisecond(), "message": message.to_string()}],
+        "subscriptionFilters": ["warden"], "logEvents": events,
     });
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(batch.to_string().as_bytes()).unwrap();

@@ -10,9 +10,11 @@ use warden_functions::alert::Kind;
 use warden_functions::error::Failure;
 use warden_functions::follow::Gap;
 use warden_functions::handler::logs::handle;
+use warden_functions::handler::transcripts;
 use warden_functions::ledger::Ledger;
 use warden_functions::ledger::memory::Memory;
 use warden_functions::ledger::table::{Expect, Key, Pending, Range, Row, Table, TableError};
+use warden_functions::object::MemoryStore;
 use warden_functions::source::LogEvent;
 use warden_rules::RuleSet;
 use warden_session::{Item, Kind as SourceKind, Reader};
@@ -134,6 +136,35 @@ async fn recorded_sessions_give_the_same_findings_in_any_order() {
     println!(
         "{streams} streams delivered in pieces, twice, forwards and backwards: {findings} findings, none missing, none more"
     );
+}
+
+/// The stream as it comes and the transcript at the end: one alert for each key, the same findings, none by the transcript that the
+/// uploaded text did not give.
+#[tokio::test]
+async fn both_sources_of_a_session_give_one_alert() {
+    let Some(sessions) = recorded_sessions() else { return };
+    for dir in sessions.iter().step_by(8) {
+        let session = dir.file_name().unwrap().to_str().unwrap();
+        let mut twin = twin("logs", &[]);
+        let store = MemoryStore::default();
+        let key = format!("{session}.log");
+        store.put("audit", &key, None, &fs::read(dir.join("transcript.log")).unwrap());
+        twin.app.store = Box::new(store);
+        let text = fs::read_to_string(dir.join("cloudwatch-upload.jsonl")).unwrap();
+        let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let stream = subscription(GROUP, session, &events);
+        let object = json!({"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1",
+            "eventTime": "2026-11-22T13:10:00.000Z", "eventName": "ObjectCreated:Put", "userIdentity": {}, "requestParameters": {},
+            "responseElements": {}, "s3": {"bucket": {"name": "audit"}, "object": {"key": key.replace('@', "%40"), "size": 1}}}]});
+        handle(&twin.app, &invocation("one"), &stream).await.unwrap();
+        let (seen, alerts) = (twin.seen(), twin.alerts().len());
+        for _ in 0..2 {
+            let event = object.to_string();
+            transcripts::handle(&twin.app, &invocation("two"), event.as_bytes()).await.unwrap();
+            handle(&twin.app, &invocation("three"), &stream).await.unwrap();
+        }
+        assert_eq!((twin.seen(), twin.alerts().len()), (seen, alerts), "{session}");
+    }
 }
 
 async fn whole(events: &[Value], session: &str) -> Vec<String> {

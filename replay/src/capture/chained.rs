@@ -45,13 +45,13 @@ impl Pass {
     fn item(&mut self, item: Item, sink: &mut dyn FnMut(Found)) {
         match item {
             Item::Header(header) => self.named = Socket { session: header.session, host: header.host },
-            Item::Message { offset, socket, message, .. } => {
+            Item::Message { offset, socket, masked, message, .. } => {
                 self.offset = offset;
                 while self.told <= socket.min(MAX_SOCKETS) {
                     sink(Found::Socket { socket: self.told, named: self.named.clone() });
                     self.told += 1;
                 }
-                sink(Found::Message { socket, offset, message });
+                sink(Found::Message { socket, offset, masked, message });
             }
             Item::NotRecorded(NotRecorded { messages, .. }) => {
                 sink(Found::Damage { offset: self.offset, damage: Damage::NotRecorded { messages } });

@@ -56,6 +56,9 @@ pub(crate) enum Damage {
         /// Milliseconds.
         ms: i64,
     },
+    /// The capture holds no data channel.
+    #[error("no message of a data channel is in the capture")]
+    NoChannel,
     /// Messages of another session, in a format that cannot tell sessions apart.
     #[error("messages of another session are mixed in")]
     OtherSession,

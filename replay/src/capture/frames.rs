@@ -134,7 +134,7 @@ impl FramesReader {
         let at = seconds(record.t).ok_or(Damage::BadRecord("no time"))?;
         let bytes = BASE64.decode(record.b64.as_bytes()).map_err(|_| Damage::BadRecord("bad base64"))?;
         let message = Message { at, direction, opcode, bytes: Bytes::from(bytes) };
-        Ok(Some(Found::Message { socket: 0, offset: self.start, message }))
+        Ok(Some(Found::Message { socket: 0, offset: self.start, masked: 0, message }))
     }
 }
 

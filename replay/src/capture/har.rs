@@ -132,7 +132,7 @@ impl Urls {
 
 fn read(socket: u32, offset: u64, bytes: &[u8], sink: &mut dyn FnMut(Found)) {
     match message(bytes) {
-        Ok(Some(message)) => sink(Found::Message { socket, offset, message }),
+        Ok(Some(message)) => sink(Found::Message { socket, offset, masked: 0, message }),
         Ok(None) => {}
         Err(what) => sink(Found::Damage { offset, damage: Damage::BadRecord(what) }),
     }

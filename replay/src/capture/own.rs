@@ -16,7 +16,7 @@
 //! | offset | size | field | |
 //! |---|---|---|---|
 //! | 0 | 8 | marker | the preamble's. A reader that lost its place looks for it; a session cannot know and forge it |
-//! | 8 | 4 | length | of the body, at most [`MAX_BODY`] |
+//! | 8 | 4 | length | of the body, at most [`layout::MAX_BODY`] |
 //! | 12 | 4 | length again | every bit inverted: a damaged length is noticed before it leads anywhere |
 //! | 16 | 8 | number | 0, 1, 2, … |
 //! | 24 | 32 | previous | hash of the record before; of record 0: SHA-256 of the preamble |
@@ -64,7 +64,7 @@
 //!
 //! # Limits
 //!
-//! [`MAX_BODY`] bytes a body, [`MAX_DAMAGES`] places of damage are listed, the others counted. A reader holds one record
+//! [`layout::MAX_BODY`] bytes a body, [`chain::MAX_DAMAGES`] places of damage are listed, the others counted. A reader holds one record
 //! at a time.
 
 use bytes::Bytes;
@@ -81,8 +81,8 @@ mod reader;
 pub(crate) mod sealed;
 mod writer;
 
-pub(crate) use chain::{Chain, Damage, MAX_DAMAGES};
-pub(crate) use layout::{MAX_BODY, MAX_MESSAGE};
+pub(crate) use chain::{Chain, Damage};
+pub(crate) use layout::MAX_MESSAGE;
 pub(crate) use reader::Reader;
 pub(crate) use writer::{Writer, create};
 

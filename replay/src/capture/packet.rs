@@ -212,7 +212,7 @@ impl Table {
             }
             Output::Message { socket, offset, message } => {
                 self.messages += 1;
-                sink(Found::Message { socket, offset, message });
+                sink(Found::Message { socket, offset, masked: 0, message });
             }
             // Most TLS in a packet capture is somebody else's.
             Output::Damage(offset, damage @ Damage::NoTlsSecrets { .. }) if !damage.is_of_gateway() => {

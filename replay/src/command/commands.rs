@@ -104,4 +104,7 @@ fn push_text(out: &mut Vec<u8>, command: &Command, paint: Paint) {
     for line in lines {
         let _ = writeln!(out, "       {}{line}", paint.dim("> "));
     }
+    for hidden in &command.hidden_input {
+        let _ = writeln!(out, "       {}", paint.dim(&format!("hidden input, {} bytes", hidden.length)));
+    }
 }

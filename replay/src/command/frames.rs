@@ -29,6 +29,8 @@ struct Row<'a> {
     direction: Direction,
     /// Id of the session, as far as it is known by now.
     session: Option<&'a str>,
+    /// Bytes of its payload that the recorder masked.
+    masked: u32,
     message: &'a Message,
     verdict: &'a Verdict,
 }
@@ -53,11 +55,11 @@ pub(crate) fn run(args: &Frames, paint: Paint) -> anyhow::Result<Exit> {
             complain(&format!("warning: {}: at byte {offset}: {damage}", input.path));
             sessions.damage(offset, &damage, &mut |_| Ok(()))
         }
-        Found::Message { socket, offset, message } => {
+        Found::Message { socket, offset, masked, message } => {
             let (session, verdict) = sessions.message(socket, offset, &message, &mut |_| Ok(()))?;
             let (at, direction) = (message.at, message.direction);
             let session = sessions.id(session);
-            let row = Row { n, offset, at, direction, session, message: &message, verdict: &verdict };
+            let row = Row { n, offset, at, direction, session, masked, message: &message, verdict: &verdict };
             n += 1;
             match args.format {
                 Format::Json => json::print(&mut out, &row),

@@ -81,7 +81,7 @@ fn verify(input: &Input, secrets: &Secrets) -> io::Result<Verified> {
             Ok(())
         }
         Found::Damage { offset, damage } => sessions.damage(offset, &damage, &mut |_| Ok(())),
-        Found::Message { socket, offset, message } => {
+        Found::Message { socket, offset, message, .. } => {
             let start = list.problems.len();
             let (session, _) = sessions.message(socket, offset, &message, &mut |moment| list.note(moment))?;
             let n = Span::widen(&mut spans, session, message.at);

@@ -247,13 +247,17 @@ fn tell(moment: &Moment, printed: &mut u64, sink: &mut Sink<'_>) -> io::Result<(
             pass(Happened::Timeline(What::Gap { direction, messages: missing.count() }))
         }
         channel::What::ExitCode(code) => pass(Happened::Exit(code.0)),
-        channel::What::Reconnected(_) => pass(Happened::Note(format!("the {} opened a further socket", name(moment.side)))),
+        channel::What::Reconnected(_) => {
+            pass(Happened::Note(format!("the {} opened a further socket", name(moment.side))))
+        }
         channel::What::Paused => pass(Happened::Note("the service asked to stop sending".to_owned())),
         channel::What::Resumed => pass(Happened::Note("the service let sending go on".to_owned())),
         channel::What::Closed(closed) if closed.output.is_empty() => {
             pass(Happened::Note("the service closed the channel".to_owned()))
         }
-        channel::What::Closed(closed) => pass(Happened::Note(format!("the service closed the channel: {}", closed.output))),
+        channel::What::Closed(closed) => {
+            pass(Happened::Note(format!("the service closed the channel: {}", closed.output)))
+        }
         channel::What::Sealed { bytes, .. } => {
             pass(Happened::Note(format!("an encrypted message of {} bytes was not opened", bytes.len())))
         }
@@ -279,8 +283,12 @@ fn anomaly_text(anomaly: &Anomaly, side: Side) -> String {
         Anomaly::TooLate => format!("a message of the {from} came after its gap was given up"),
         Anomaly::RetransmissionStorm => format!("the {from} sent one message very often"),
         Anomaly::WrongSender => format!("the {from} sent what it cannot send"),
-        Anomaly::AcknowledgesNothing { sequence } => format!("the {from} acknowledges message {sequence}, which is not here"),
-        Anomaly::AcknowledgesOther { sequence } => format!("the {from} acknowledges another message {sequence} than is here"),
+        Anomaly::AcknowledgesNothing { sequence } => {
+            format!("the {from} acknowledges message {sequence}, which is not here")
+        }
+        Anomaly::AcknowledgesOther { sequence } => {
+            format!("the {from} acknowledges another message {sequence} than is here")
+        }
         Anomaly::NonceJump(_) => format!("nonces of the {from} are not consecutive"),
         Anomaly::DoesNotOpen(_) => format!("an encrypted message of the {from} does not open with the key"),
         Anomaly::Unreadable(_) => format!("a payload of the {from} is not what its type says"),

@@ -58,7 +58,7 @@ pub(crate) fn write(input: &Input, secrets: &Secrets, folder: &Path, redact: boo
             Ok(())
         }
         Found::Damage { .. } => Ok(()),
-        Found::Message { socket, offset, message } => {
+        Found::Message { socket, offset, message, .. } => {
             let mut moments = Vec::new();
             let (at, verdict) = sessions.message(socket, offset, &message, &mut |moment| {
                 moments.push(moment);

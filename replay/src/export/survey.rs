@@ -332,7 +332,8 @@ impl<'a> Items<'a> {
             Item::Session(session) => self.meet(&session),
             Item::Command(session, command) => {
                 self.meet(&session);
-                if self.session.as_ref().is_some_and(|first| first.id == session.id) && self.commands.len() < MAX_MARKS {
+                if self.session.as_ref().is_some_and(|first| first.id == session.id) && self.commands.len() < MAX_MARKS
+                {
                     let mut findings = self.detector.command_findings(&session, &self.found_in, &command);
                     for finding in &mut findings {
                         self.masker.finding(finding);

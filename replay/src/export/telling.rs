@@ -80,10 +80,14 @@ impl<'s> Teller<'s> {
             return Cow::Borrowed(bytes);
         }
         let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-        Cow::Owned(lines.flat_map(|line| match line.strip_suffix(b"\n") {
-            Some(line) => [line, b"\r\n"].concat(),
-            None => line.to_vec(),
-        }).collect())
+        Cow::Owned(
+            lines
+                .flat_map(|line| match line.strip_suffix(b"\n") {
+                    Some(line) => [line, b"\r\n"].concat(),
+                    None => line.to_vec(),
+                })
+                .collect(),
+        )
     }
 
     /// A text as it may be shown.

@@ -49,6 +49,15 @@ pub(crate) enum Act<'a> {
     Mark(MarkKind, &'a str),
 }
 
+/// Where something ended that is to be marked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spot {
+    /// Behind this byte of the input.
+    Offset(u64),
+    /// At this time.
+    Time(Timestamp),
+}
+
 /// Takes steps and makes the index of them.
 #[derive(Debug)]
 pub(crate) struct Builder {
@@ -135,11 +144,14 @@ impl Builder {
     }
 
     /// Marks what ends at this byte of the input, which has been read: where its last character is shown, before the line
-    /// end, with which the answer may come.
-    pub(crate) fn mark_at(&mut self, end: u64, kind: MarkKind, number: u64, text: String) -> io::Result<()> {
+    /// end, with which the answer may come. What is not in the output is marked by its time.
+    pub(crate) fn mark_at(&mut self, place: Spot, kind: MarkKind, number: u64, text: String) -> io::Result<()> {
         self.hand_on()?;
         let mut index = self.index();
-        let pos = index.at_offset(index.last_character(end)?);
+        let pos = match place {
+            Spot::Offset(end) => index.at_offset(index.last_character(end)?),
+            Spot::Time(at) => index.at_time(at.as_microsecond()),
+        };
         index.insert(Mark { pos, kind, number, text });
         Ok(())
     }
@@ -217,7 +229,9 @@ impl Builder {
         self.note_unechoed(length, offset);
         let (lines, hidden) = (&mut self.lines, &mut self.hidden);
         self.screen.feed(bytes, &mut |event| {
-            if let screen::Event::Note(note) = &event {
+            if let screen::Event::Note(note) = &event
+                && !is_keystroke(note)
+            {
                 let offset = offset + note.offset.start.saturating_sub(spool);
                 hidden.push(Hidden { pos, offset, word: note.kind.as_str(), text: note.text.clone() });
             }
@@ -287,13 +301,18 @@ fn keep_line(out: &mut Vec<u8>, event: screen::Event) {
         }
         screen::Event::Note(note) => {
             if matches!(note.kind, NoteKind::Erased | NoteKind::Overwritten | NoteKind::Title) {
-                // A single character is a keystroke taken back.
-                for text in note.text.lines().filter(|text| text.trim().chars().nth(1).is_some()) {
+                for text in note.text.lines().filter(|text| !text.trim().is_empty() && !is_keystroke(&note)) {
                     search::encode(out, &note.offset, true, text.trim());
                 }
             }
         }
     }
+}
+
+/// Whether a note is of one character that was taken back, as line editing does all the time.
+fn is_keystroke(note: &screen::Note) -> bool {
+    let taken_back = matches!(note.kind, NoteKind::Erased | NoteKind::Overwritten);
+    taken_back && note.text.trim().chars().nth(1).is_none()
 }
 
 impl Index {

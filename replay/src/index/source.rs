@@ -13,7 +13,7 @@ use warden_session::timeline::{self, Event, Fidelity};
 use warden_session::transcript::TranscriptReader;
 use warden_session::{Item, Kind, Timeline};
 
-use super::build::{Act, Step};
+use super::build::{Act, Spot, Step};
 use super::{Builder, Frames, MarkKind, Shared};
 use crate::capture::{self, Found, Secrets};
 use crate::input::Input;
@@ -68,6 +68,8 @@ struct Reading<'j> {
     /// Where the output ends that was read, in records that are no captures.
     place: u64,
     forwards: bool,
+    /// Whether a message stayed encrypted.
+    sealed: bool,
     /// Whether no terminal at the agent's end ends lines with a carriage return: the client's does.
     bare: bool,
 }
@@ -94,6 +96,7 @@ impl<'j> Reading<'j> {
             place: 0,
             forwards: false,
             bare: false,
+            sealed: false,
         })
     }
 
@@ -109,7 +112,7 @@ impl<'j> Reading<'j> {
             let mut sink = |moment: Moment| self.moment(job.session, &moment);
             match found {
                 Found::Socket { socket, named } => sessions.name(socket, named),
-                Found::Message { socket, offset, message } => {
+                Found::Message { socket, offset, message, .. } => {
                     let (session, verdict) = sessions.message(socket, offset, &message, &mut sink)?;
                     if session == job.session && frames.push(&message, verdict.status())? {
                         frames.hand_on(shared)?;
@@ -137,7 +140,10 @@ impl<'j> Reading<'j> {
         let step = Step { at, created, offset, n, act: Act::Output(b"") };
         match &moment.what {
             reconstruct::What::Channel(what) => self.channel(moment.side, what, step),
-            reconstruct::What::Damage { damage, .. } => self.mark(step, MarkKind::Anomaly, &damage.to_string()),
+            reconstruct::What::Damage { damage, .. } => {
+                let kind = if damage.is_incomplete() { MarkKind::Gap } else { MarkKind::Anomaly };
+                self.mark(step, kind, &damage.to_string())
+            }
         }
     }
 
@@ -163,7 +169,7 @@ impl<'j> Reading<'j> {
             }
             What::Missing(missing) => {
                 let messages = missing.count();
-                self.mark(step, MarkKind::Gap, &format!("{messages} messages of the {side} are missing"))?;
+                self.mark(step, MarkKind::Gap, &lost(messages, side.as_str()))?;
                 let direction =
                     if side == Side::Client { timeline::Direction::Input } else { timeline::Direction::Output };
                 self.tell(step, step.offset..step.offset, timeline::What::Gap { direction, messages })
@@ -212,13 +218,8 @@ impl<'j> Reading<'j> {
             What::Paused => "the service stops the sender".to_owned(),
             What::Resumed => "the service lets the sender go on".to_owned(),
             What::Flag(flag) => format!("{side}: flag {}", flag.name().unwrap_or("unknown")),
-            What::Sealed { bytes, .. } => {
-                let length = bytes.len();
-                return self.mark(
-                    step,
-                    MarkKind::Anomaly,
-                    &format!("{length} bytes of the {side} stay encrypted (--key)"),
-                );
+            What::Sealed { .. } if !std::mem::replace(&mut self.sealed, true) => {
+                return self.mark(step, MarkKind::Gap, "from here on messages stay encrypted (--key)");
             }
             _ => return Ok(()),
         };
@@ -323,7 +324,7 @@ impl<'j> Reading<'j> {
                 self.builder.step(&Step { act: Act::Resize { rows: *rows, cols: *cols }, ..step })?;
             }
             timeline::What::Gap { messages, .. } => {
-                self.mark(step, MarkKind::Gap, &format!("{messages} messages are missing"))?;
+                self.mark(step, MarkKind::Gap, &lost(*messages, "record"))?;
             }
             timeline::What::Deviation(deviation) => self.mark(step, MarkKind::Anomaly, &deviation.to_string())?,
             timeline::What::Identity(_) | timeline::What::Program(_) => {}
@@ -370,12 +371,15 @@ impl<'j> Reading<'j> {
             match item {
                 Item::Session(session) => self.builder.name(session.id.as_ref().map(ToString::to_string)),
                 Item::Command(session, command) => {
-                    let end = command.offset.end;
-                    self.builder.mark_at(end, MarkKind::Command, command.n, command.text.clone())?;
+                    let spot = match command.at {
+                        Some(at) if command.offset.is_empty() => Spot::Time(at),
+                        _ => Spot::Offset(command.offset.end),
+                    };
+                    self.builder.mark_at(spot, MarkKind::Command, command.n, command.text.clone())?;
                     for finding in self.detector.command_findings(&session, &self.source, &command) {
                         let number = self.builder.number("finding");
                         let text = format!("{}: {}", finding.rule.title, command.text);
-                        self.builder.mark_at(end, MarkKind::Finding(finding.level()), number, text)?;
+                        self.builder.mark_at(spot, MarkKind::Finding(finding.level()), number, text)?;
                     }
                 }
                 Item::ApiCall(_) | Item::Deviation(..) => {}
@@ -407,6 +411,11 @@ fn window(input: &Input) -> io::Result<(u16, u16)> {
         output.len() < FIT_BYTES
     })?;
     Ok(screen::fit(&output))
+}
+
+fn lost(messages: u64, of: &str) -> String {
+    let word = if messages == 1 { "message" } else { "messages" };
+    format!("{messages} {word} of the {of} missing")
 }
 
 /// An anomaly in words.

@@ -7,7 +7,7 @@ use warden_rules::Level;
 
 use super::view::View;
 use super::{Ask, Cover, Key, List, Place, Player};
-use crate::index::{Act, Builder, Index, MarkKind, Shared, Stage, Step, look};
+use crate::index::{Act, Builder, Index, MarkKind, Shared, Spot, Stage, Step, look};
 
 /// 13:00:00 and so many milliseconds, on a day.
 fn at(millis: i64) -> Timestamp {
@@ -35,9 +35,9 @@ fn session() -> Shared {
             offset += bytes.len() as u64;
         }
     }
-    builder.mark_at(5, MarkKind::Command, 0, "ls".to_owned()).unwrap();
-    builder.mark_at(17, MarkKind::Command, 1, "id".to_owned()).unwrap();
-    builder.mark_at(17, MarkKind::Finding(Level::High), 1, "Identity read: id".to_owned()).unwrap();
+    builder.mark_at(Spot::Offset(5), MarkKind::Command, 0, "ls".to_owned()).unwrap();
+    builder.mark_at(Spot::Offset(17), MarkKind::Command, 1, "id".to_owned()).unwrap();
+    builder.mark_at(Spot::Offset(17), MarkKind::Finding(Level::High), 1, "Identity read: id".to_owned()).unwrap();
     builder.finish().unwrap();
     shared
 }
@@ -138,6 +138,9 @@ fn it_opens_at_a_place() {
     let none = opened(Place::Finding(2), &index);
     assert_eq!((none.pos, none.message.as_deref()), (0, Some("there is no finding 2")));
     assert!(!opened(Place::Command(1), &index).playing, "it opens there and waits");
+    // A place that is not indexed yet is waited for.
+    let none = opened(Place::Finding(1), &Index::default());
+    assert_eq!((none.message, none.wanted), (None, Some(Place::Finding(1))));
 }
 
 fn opened(place: Place, index: &Index) -> Player {
@@ -230,7 +233,7 @@ fn the_true_wait_is_always_told() {
     press(&mut player, &look(&shared), "...");
     let (rows, _) = drawn(&player, &shared, (80, 24), true);
     assert!(rows[23].contains("idle 1m00s, cut to 2.0s"), "{}", rows[23]);
-    assert!(rows[23].contains("1 gaps"), "{}", rows[23]);
+    assert!(rows[23].contains("1 gap"), "{}", rows[23]);
 }
 
 #[test]

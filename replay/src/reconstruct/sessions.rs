@@ -113,8 +113,10 @@ impl Sessions {
 
     /// The capture ends: gaps are given up, what waited is handed out.
     pub(crate) fn finish(mut self, sink: &mut Sink<'_>) -> io::Result<Vec<Session>> {
-        if self.open.is_empty() && !self.early.is_empty() {
+        // What was captured in vain is a session of which nothing is known.
+        if self.open.is_empty() {
             self.begin(0);
+            self.early.push((0, Damage::NoChannel));
             for (offset, damage) in std::mem::take(&mut self.early) {
                 self.damage(offset, &damage, sink)?;
             }

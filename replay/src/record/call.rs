@@ -70,10 +70,10 @@ impl Call {
         Ok(command)
     }
 
-    /// What to say of a session that was started and is not gone on with.
+    /// What to say of a session that was started and is given up.
     pub(super) fn left_behind(&self) -> String {
         let session = self.session.as_deref().unwrap_or("SESSION");
-        format!("the session was not opened; end it with `aws ssm terminate-session --session-id {session}`")
+        format!("the session may still be open at AWS: end it with `aws ssm terminate-session --session-id {session}`")
     }
 }
 

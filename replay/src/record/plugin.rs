@@ -3,7 +3,9 @@
 //! The AWS CLI finds it first on PATH and calls it with what StartSession answered (`P: src/sessionmanagerplugin/session/session.go`,
 //! and `awscli/customizations/sessionmanager.py`):
 //!
-//!     session-manager-plugin RESPONSE|VARIABLE REGION StartSession PROFILE PARAMETERS ENDPOINT
+//! ```text
+//! session-manager-plugin RESPONSE|VARIABLE REGION StartSession PROFILE PARAMETERS ENDPOINT
+//! ```
 //!
 //! The real plugin is called with the same arguments and a `StreamUrl` on the loopback. Every other call (`--version`) is
 //! the real plugin's.
@@ -77,28 +79,13 @@ async fn record(folder: &Path, settings: &Settings, call: &Call) -> anyhow::Resu
     let signals = Signals::new()?;
     let service = Service::parse(&call.stream_url)?;
     let trust = if service.is_tls { Some(trust(settings.ca.as_deref())?) } else { None };
-    let recorder = match begin(settings, call, &service) {
-        Ok(recorder) => Some(recorder),
-        Err(error) => {
-            report_failure(folder, call, &error)?;
-            if settings.on_error == OnError::Stop {
-                return Err(error.context(call.left_behind()));
-            }
-            complain(&format!("warden: THIS SESSION IS NOT RECORDED: {error:#}"));
-            None
-        }
-    };
-    if let Some(recorder) = &recorder {
-        recorder.report().write(folder)?;
-    }
-    let mut secret = [0; 16];
-    aws_lc_rs::rand::fill(&mut secret).ok().context("the system gives no random numbers")?;
+    let recorder = recorder(folder, settings, call, &service)?;
     let relay = Rc::new(Relay {
         service,
         trust,
         region: call.region.clone(),
         profile: call.profile.clone(),
-        secret: format!("{:032x}", u128::from_be_bytes(secret)),
+        secret: secret()?,
         recorder: RefCell::new(recorder),
         sockets: Cell::new(0),
         stop: Notify::new(),
@@ -108,7 +95,7 @@ async fn record(folder: &Path, settings: &Settings, call: &Call) -> anyhow::Resu
     let terminal = Terminal::save().await;
     let mut command = call.command(&settings.plugin, &url)?;
     let child = command.env_remove(FOLDER).env("PATH", path_without(folder)).spawn().context(PLUGIN)?;
-    let status = attend(child, &relay, &listener, signals).await?;
+    let status = attend(child, &relay, &listener, signals, &call.left_behind()).await?;
     if !status.success() {
         terminal.restore().await;
     }
@@ -122,12 +109,37 @@ async fn record(folder: &Path, settings: &Settings, call: &Call) -> anyhow::Resu
     Ok(exit_code(status))
 }
 
+/// Begins the capture; `None` if that fails and the session is to go on all the same.
+fn recorder(folder: &Path, settings: &Settings, call: &Call, service: &Service) -> anyhow::Result<Option<Recorder>> {
+    match begin(settings, call, service) {
+        Ok(recorder) => {
+            recorder.report().write(folder)?;
+            Ok(Some(recorder))
+        }
+        Err(error) => {
+            report_failure(folder, call, &error)?;
+            if settings.on_error == OnError::Stop {
+                return Err(error.context(call.left_behind()));
+            }
+            complain(&format!("warden: THIS SESSION IS NOT RECORDED: {error:#}"));
+            Ok(None)
+        }
+    }
+}
+
+fn secret() -> anyhow::Result<String> {
+    let mut secret = [0; 16];
+    aws_lc_rs::rand::fill(&mut secret).ok().context("the system gives no random numbers")?;
+    Ok(format!("{:032x}", u128::from_be_bytes(secret)))
+}
+
 /// Serves the plugin until it has ended.
 async fn attend(
     mut child: Child,
     relay: &Rc<Relay>,
     listener: &TcpListener,
     mut signals: Signals,
+    left_behind: &str,
 ) -> io::Result<ExitStatus> {
     let mut connections = JoinSet::new();
     let mut ticks = interval(TICK);
@@ -147,7 +159,10 @@ async fn attend(
                 ticked = ticked.wrapping_add(1);
                 tick(relay, ticked, &mut sync).await;
             }
-            () = relay.stop.notified() => break end(&mut child, &mut connections).await?,
+            () = relay.stop.notified() => {
+                complain(&format!("warden: {left_behind}"));
+                break end(&mut child, &mut connections).await?;
+            }
         }
     };
     // The plugin's last messages may still be on their way.

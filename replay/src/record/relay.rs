@@ -23,7 +23,9 @@ use super::upgrade::{self, Upgrade};
 use super::websocket::Tap;
 use crate::report::warn;
 
-/// How long the second direction may go on when the first has ended.
+/// How long the service may go on when the plugin has gone: nothing of it reaches anybody.
+const SERVICE_LINGER: Duration = Duration::from_secs(1);
+/// How long the plugin may go on when the service has ended.
 const LINGER: Duration = Duration::from_secs(5);
 /// How long a client may take to ask.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -108,7 +110,7 @@ impl Relay {
         let down = self.copy(socket, Direction::ServiceToClient, service.0, client.1, to_client);
         tokio::pin!(up, down);
         let stopped = tokio::select! {
-            ended = &mut up => ended.is_err() || matches!(timeout(LINGER, down).await, Ok(Err(Stop))),
+            ended = &mut up => ended.is_err() || matches!(timeout(SERVICE_LINGER, down).await, Ok(Err(Stop))),
             ended = &mut down => ended.is_err() || matches!(timeout(LINGER, up).await, Ok(Err(Stop))),
         };
         if stopped {

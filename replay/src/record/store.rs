@@ -115,3 +115,42 @@ impl Write for Disk {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn padding_brings_what_waits_into_the_file() {
+        let identity = age::x25519::Identity::generate();
+        let recipients = [identity.to_public()];
+        for written in [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
+            let path = tempfile::NamedTempFile::new().unwrap();
+            let mut store = Store::new(path.reopen().unwrap(), &recipients).unwrap();
+            assert_eq!(store.waiting(), None);
+            store.write_all(&vec![7; written]).unwrap();
+            let padding = store.waiting().unwrap();
+            store.write_all(&vec![0; padding]).unwrap();
+            // The recorder is killed here.
+            drop(store);
+            let identities: sealed::Identities = vec![Box::new(identity.clone())];
+            let mut plain = Vec::new();
+            sealed::Opened::new(path.reopen().unwrap(), &identities).unwrap().read_to_end(&mut plain).unwrap();
+            assert!(plain.len() >= written, "{written} bytes written, {} there", plain.len());
+        }
+    }
+
+    #[test]
+    fn what_a_failed_write_left_is_taken_back() {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let mut store = Store::new(path.reopen().unwrap(), &[]).unwrap();
+        store.write_all(b"whole").unwrap();
+        store.keep();
+        store.write_all(b"half").unwrap();
+        assert!(store.take_back());
+        store.write_all(b", again").unwrap();
+        assert_eq!(std::fs::read(path.path()).unwrap(), b"whole, again");
+    }
+}

@@ -4,227 +4,29 @@
 
 mod capture;
 mod plugin;
+mod run;
 mod service;
+mod session;
 mod wire;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Stdio};
 
-use base64::Engine as _;
 use bytes::Bytes;
-use serde_json::{Value, json};
-use tempfile::TempDir;
-use warden_protocol::frame::{Frame, decode};
-use warden_protocol::wire::{MessageType, PayloadType, Sha256};
+use serde_json::json;
+use warden_protocol::frame::decode;
+use warden_protocol::wire::Sha256;
 
-use capture::Record;
-use service::{PATIENCE, Service, certificate};
-use wire::{Step, to_lines};
-
-const TOKEN: &str = "AAEAAbearer+secret/of-the-channel==";
-const SESSION: &str = "alice-07062cb2023ce1c3a";
+use run::{Run, contains, limited, plain, program, verify, wait_for};
+use service::{Service, certificate};
+use session::{SESSION, TOKEN, assert_holds, long, messages, open, shell, shown, step, typed};
+use wire::Step;
 
 /// Started by the script that stands in for the plugin.
 #[test]
 fn stand_in_plugin() {
     plugin::stand_in();
-}
-
-/// A run of `warden record`: where its files are and how it is called.
-struct Run {
-    folder: TempDir,
-    command: Command,
-}
-
-impl Run {
-    /// Of a session with a service at this URL.
-    fn new(url: &str, options: &[&str]) -> Self {
-        let cli = "session-manager-plugin --version >/dev/null || exit 9\n\
-            session-manager-plugin AWS_SSM_START_SESSION_RESPONSE eu-central-1 StartSession \"$PROFILE\" \
-            '{\"Target\":\"i-0123456789abcdef0\",\"DocumentName\":\"SSM-SessionManagerRunShell\"}' https://ssm.example\n";
-        let mut run = Self::of(options, &["sh", "-c", cli]);
-        let response = json!({"SessionId": SESSION, "TokenValue": TOKEN, "StreamUrl": url});
-        run.command.env("AWS_SSM_START_SESSION_RESPONSE", response.to_string()).env("PROFILE", "");
-        run
-    }
-
-    /// Of any command.
-    fn of(options: &[&str], cli: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        program(&folder.path().join("session-manager-plugin"), plugin::SCRIPT);
-        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_warden"));
-        command.arg("record").args(options).arg("--").args(cli);
-        command.current_dir(folder.path()).env("PATH", path).env("STAND_IN", std::env::current_exe().unwrap());
-        command.env("STAND_IN_FOLDER", folder.path()).stdin(Stdio::null());
-        for name in ["AWS_PROFILE", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "SSL_CERT_FILE"] {
-            command.env_remove(name);
-        }
-        Self { folder, command }
-    }
-
-    fn steps(mut self, steps: &[Step]) -> Self {
-        fs::write(self.path("steps"), to_lines(steps)).unwrap();
-        self.command.env("STAND_IN_STEPS", self.path("steps"));
-        self
-    }
-
-    fn env(mut self, name: &str, value: &str) -> Self {
-        self.command.env(name, value);
-        self
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn finish(&mut self) -> (i32, String) {
-        let Output { status, stderr, stdout } = self.command.output().unwrap();
-        let said = String::from_utf8_lossy(&stderr).into_owned() + &String::from_utf8_lossy(&stdout);
-        (status.code().unwrap(), said)
-    }
-
-    fn capture(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap()
-    }
-}
-
-fn program(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-fn plain(service: &Service) -> String {
-    format!("ws://127.0.0.1:{}/v1/data-channel/{SESSION}?role=publish_subscribe", service.port)
-}
-
-fn open() -> Step {
-    let text = json!({"MessageSchemaVersion": "1.0", "RequestId": "r", "TokenValue": TOKEN, "ClientId": "c"});
-    Step::client(0x81, text.to_string())
-}
-
-fn frame(kind: MessageType, sequence: i64, text: &[u8]) -> Vec<u8> {
-    let payload = Bytes::copy_from_slice(text);
-    Frame { created_date: 1_732_279_474_000, ..Frame::stream(kind, sequence, PayloadType::OUTPUT, payload) }
-        .encode()
-        .to_vec()
-}
-
-fn typed(sequence: i64, text: &str) -> Step {
-    Step::client(0x82, frame(MessageType::INPUT_STREAM_DATA, sequence, text.as_bytes()))
-}
-
-fn shown(sequence: i64, text: &str) -> Step {
-    Step::service(0x82, frame(MessageType::OUTPUT_STREAM_DATA, sequence, text.as_bytes()))
-}
-
-/// A shell in which `id` is typed and a password at a prompt, with pings, fragments and a close.
-fn shell() -> Vec<Step> {
-    let whole = frame(MessageType::OUTPUT_STREAM_DATA, 4, b"uid=0(root)\r\n# ");
-    vec![
-        open(),
-        Step::client(0x89, *b"keepalive"),
-        Step::service(0x8a, *b"keepalive"),
-        shown(0, "$ "),
-        typed(0, "s"),
-        shown(1, "s"),
-        typed(1, "udo id\r"),
-        shown(2, "udo id\r\n[sudo] password for alice: "),
-        typed(2, "hunter2"),
-        typed(3, "\r"),
-        shown(3, "\r\n"),
-        Step::service(0x02, &whole[..100]),
-        Step::service(0x89, *b"between"),
-        Step::service(0x80, &whole[100..]),
-        Step::client(0x8a, *b"between"),
-        Step::service(0x88, [3, 232]),
-        Step::client(0x88, [3, 232]),
-    ]
-}
-
-/// What of the records are messages, without their times: compared with the steps.
-fn messages(records: &[Record]) -> Vec<(u8, u8, u32, Vec<u8>, bool)> {
-    let message = |record: &Record| {
-        let (direction, opcode, socket, bytes, masked) = record.message()?;
-        Some((direction, opcode, socket, bytes.to_vec(), masked))
-    };
-    records.iter().filter_map(message).collect()
-}
-
-/// The messages of steps as a capture holds them, fragments joined, if nothing is masked and no token replaced.
-fn expected(steps: &[Step]) -> Vec<(u8, u8, u32, Vec<u8>)> {
-    let (mut out, mut socket) = (Vec::new(), 0);
-    let mut parts: Option<(u8, Vec<u8>)> = None;
-    for step in steps {
-        socket += u32::from(step.is_new_socket);
-        let (is_last, opcode) = (step.first & 0x80 != 0, step.first & 0x0f);
-        let direction = if step.is_from_client { 1 } else { 2 };
-        let (opcode, payload) = match (opcode, &mut parts) {
-            (8.., _) => (opcode, step.payload.clone()),
-            (0, Some((_, bytes))) => {
-                bytes.extend_from_slice(&step.payload);
-                if !is_last {
-                    continue;
-                }
-                parts.take().unwrap()
-            }
-            _ if !is_last => {
-                parts = Some((opcode, step.payload.clone()));
-                continue;
-            }
-            _ => (opcode, step.payload.clone()),
-        };
-        out.push((direction, opcode, socket, payload));
-    }
-    out
-}
-
-/// Asserts that a capture holds these steps; how many messages are masked.
-fn assert_holds(records: &[Record], steps: &[Step]) -> usize {
-    let (found, expected) = (messages(records), expected(steps));
-    assert_eq!(found.len(), expected.len());
-    let mut masked = 0;
-    for (n, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        assert_eq!((found.0, found.1, found.2), (expected.0, expected.1, expected.2), "message {n}");
-        if expected.1 == 1 {
-            let (found, expected): (Value, Value) =
-                (serde_json::from_slice(&found.3).unwrap(), serde_json::from_slice(&expected.3).unwrap());
-            let token = expected["TokenValue"].as_str().unwrap_or_default();
-            assert_eq!(found["TokenValue"], Sha256::of(token.as_bytes()).to_string());
-            assert_eq!(found["ClientId"], expected["ClientId"]);
-        } else if found.4 {
-            masked += 1;
-            assert_eq!((found.0, found.3.len()), (1, expected.3.len()));
-            assert_eq!(
-                (&found.3[..80], &found.3[80..112]),
-                (&expected.3[..80], &[0; 32][..]),
-                "the digest is withheld"
-            );
-        } else {
-            assert_eq!(found.3, expected.3, "message {n}");
-        }
-    }
-    masked
-}
-
-/// Polls until a file is there.
-fn wait_for(path: &Path) -> String {
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        match fs::read_to_string(path) {
-            Ok(text) => return text,
-            Err(_) => sleep(Duration::from_millis(20)),
-        }
-    }
-    panic!("{} does not come", path.display());
-}
-
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    bytes.windows(needle.len()).any(|window| window == needle)
 }
 
 #[test]
@@ -255,6 +57,28 @@ fn a_shell_is_recorded_and_nothing_of_it_changed() {
     let closing = records.last().unwrap();
     assert_eq!((closing.kind, closing.json()["masked"].as_u64()), (4, Some(1)));
     assert!(said.contains(&last.to_string()), "{said}");
+    let (code, report) = verify(&run, &["s.warden"]);
+    assert_eq!((code, &report["chain"], &report["session"]), (0, &json!("ok"), &json!(SESSION)), "{report}");
+    assert_eq!((&report["bad_digests"], &report["undecodable"]), (&json!(0), &json!(0)), "{report}");
+    assert_eq!(report["masked_messages"], 1);
+    let frames = Command::new(env!("CARGO_BIN_EXE_warden"))
+        .args(["frames", "--format", "json", "s.warden"])
+        .current_dir(run.folder.path())
+        .output()
+        .unwrap();
+    let frames = String::from_utf8(frames.stdout).unwrap();
+    let masked: Vec<&str> = frames.lines().filter(|line| line.contains("\"masked\":7")).collect();
+    assert!(
+        matches!(masked[..], [line] if line.contains("\"digest\":null") && line.contains("\"status\":\"ok\"")),
+        "{frames}"
+    );
+    let mut altered = bytes;
+    let at = altered.windows(4).rposition(|window| window == b"uid=").unwrap();
+    altered[at] ^= 1;
+    fs::write(run.path("altered.warden"), altered).unwrap();
+    let (code, report) = verify(&run, &["altered.warden"]);
+    let broken = records.iter().rposition(|record| contains(&record.body, b"uid=")).unwrap();
+    assert_eq!((code, &report["chain"]), (1, &json!(format!("broken at {broken}"))), "{report}");
 }
 
 #[test]
@@ -380,26 +204,6 @@ fn a_killed_recorder_leaves_a_readable_capture() {
     assert_eq!(output.status.code(), Some(137));
 }
 
-/// A session whose output does not fit into a file of 16 blocks.
-fn long() -> Vec<Step> {
-    let line = "0123456789abcdef".repeat(60);
-    let output = (0..60).flat_map(|n| [typed(n, "\r"), shown(n, &line)]);
-    [open()].into_iter().chain(output).collect()
-}
-
-fn limited(run: &mut Run) {
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -f 16; exec \"$@\"", "sh"]).arg(run.command.get_program()).args(run.command.get_args());
-    limited.current_dir(run.folder.path()).stdin(Stdio::null());
-    for (name, value) in run.command.get_envs() {
-        match value {
-            Some(value) => limited.env(name, value),
-            None => limited.env_remove(name),
-        };
-    }
-    run.command = limited;
-}
-
 #[test]
 fn a_full_disk_ends_the_session_or_is_said_aloud() {
     let steps = long();
@@ -424,6 +228,7 @@ fn a_full_disk_ends_the_session_or_is_said_aloud() {
     limited(&mut run);
     let (code, said) = run.finish();
     assert!(code != 0 && said.contains("THE SESSION IS ENDED"), "{code} {said}");
+    assert!(said.contains(&format!("terminate-session --session-id {SESSION}")), "{said}");
     assert!(!run.path("done").exists());
     let (records, _, rest) = capture::read(&run.capture("s.warden"));
     assert_eq!((messages(&records).len(), rest), (held, 0));
@@ -463,6 +268,11 @@ fn an_encrypted_capture_is_an_age_file() {
     let (records, last, rest) = capture::read(&age::decrypt(&identity, &sealed).unwrap());
     assert_eq!((assert_holds(&records, &steps), rest), (1, 0));
     assert!(said.contains(&last.to_string()));
+    let secret = age::secrecy::ExposeSecret::expose_secret(&identity.to_string()).to_owned();
+    fs::write(run.path("key.txt"), secret).unwrap();
+    let name = format!("{SESSION}.warden.age");
+    let (code, report) = verify(&run, &[&name, "--identity", "key.txt"]);
+    assert_eq!((code, &report["chain"]), (0, &json!("ok")), "{report}");
 }
 
 /// Real traffic: shells, line editing, resizes, commands without a terminal, forwarded ports, KMS, resumed sessions.
@@ -490,17 +300,13 @@ fn recorded_sessions_pass_untouched() {
         let (code, said) = run.finish();
         assert_eq!(code, 0, "{name}: {said}");
         service.finish();
-        let (records, _, rest) = capture::read(&run.capture("s.warden"));
+        let stored = run.capture("s.warden");
+        let (records, _, rest) = capture::read(&stored);
         let masked = assert_holds(&records, &steps);
+        let sent: usize = steps.iter().map(|step| step.payload.len()).sum();
+        eprintln!("{name}: {} messages, {sent} bytes, {} in the capture", steps.len(), stored.len());
         assert_eq!((masked, rest), (0, 0), "{name}: everything typed was echoed or is no terminal's");
     }
-}
-
-fn step(line: &str) -> Step {
-    let line: Value = serde_json::from_str(line).unwrap();
-    let payload = base64::engine::general_purpose::STANDARD.decode(line["b64"].as_str().unwrap()).unwrap();
-    let first = 0x80 | u8::try_from(line["opcode"].as_u64().unwrap()).unwrap();
-    if line["dir"] == "c2s" { Step::client(first, payload) } else { Step::service(first, payload) }
 }
 
 /// The AWS CLI itself, where it is installed, against a made-up SSM.
@@ -558,4 +364,19 @@ fn the_aws_cli_starts_the_session() {
 fn frames_of_this_test_are_frames() {
     let step = typed(3, "x");
     assert_eq!(decode(Bytes::from(step.payload)).unwrap().frame.sequence_number, 3);
+}
+
+/// Signals of the terminal reach the command as well; those for `warden` alone are handed on to it.
+#[test]
+fn signals_end_nothing_that_they_are_not_meant_for() {
+    for (signal, expected) in [("-INT", 4), ("-QUIT", 4), ("-TSTP", 4), ("-TERM", 143)] {
+        let mut run = Run::of(&[], &["sh", "-c", "touch begun; until [ -e go ]; do sleep 0.05; done; exit 4"]);
+        let mut child = run.command.stderr(Stdio::null()).spawn().unwrap();
+        wait_for(&run.path("begun"));
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        if signal != "-TERM" {
+            fs::write(run.path("go"), "").unwrap();
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(expected), "{signal}");
+    }
 }

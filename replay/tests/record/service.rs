@@ -16,8 +16,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Service {
     pub(crate) port: u16,
-    /// The heads of the requests.
-    done: JoinHandle<Vec<String>>,
+    /// The heads of the requests, and at which step it ended early.
+    done: JoinHandle<(Vec<String>, Option<usize>)>,
 }
 
 trait Duplex: Read + Write {}
@@ -32,11 +32,13 @@ impl Service {
 
     /// Waits until everything was played; the heads of the requests.
     pub(crate) fn finish(self) -> Vec<String> {
-        self.done.join().unwrap()
+        let (heads, ended_at) = self.done.join().unwrap();
+        assert_eq!(ended_at, None, "the session ended early");
+        heads
     }
 }
 
-fn play(listener: &TcpListener, steps: &[Step], tls: Option<&Arc<ServerConfig>>) -> Vec<String> {
+fn play(listener: &TcpListener, steps: &[Step], tls: Option<&Arc<ServerConfig>>) -> (Vec<String>, Option<usize>) {
     let mut heads = Vec::new();
     let mut socket = None;
     for (n, step) in steps.iter().enumerate() {
@@ -47,14 +49,14 @@ fn play(listener: &TcpListener, steps: &[Step], tls: Option<&Arc<ServerConfig>>)
         }
         let socket = socket.as_mut().unwrap();
         if step.is_from_client {
-            let (first, is_masked, payload) = receive(socket).unwrap_or_else(|error| panic!("step {n}: {error}"));
+            let Ok((first, is_masked, payload)) = receive(socket) else { return (heads, Some(n)) };
             assert!(is_masked, "a client masks");
             assert_eq!((first, &payload), (step.first, &step.payload), "step {n}");
         } else {
             send(socket, false, step.first, &step.payload).unwrap();
         }
     }
-    heads
+    (heads, None)
 }
 
 fn accept(listener: &TcpListener, tls: Option<Arc<ServerConfig>>) -> (Box<dyn Duplex>, String) {

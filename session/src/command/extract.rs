@@ -4,6 +4,9 @@
 //! `ESC [ ? 2004` on before it reads a line and off behind it: what lies between is one region, and rows of output
 //! outside are never mistaken for prompts. Without it a row is a command if it begins with a prompt that the session has
 //! shown, or with one of a usual shape where the command before lets a new one appear.
+//!
+//! Where the client's keystrokes are known too, `typed` joins them: what nobody entered is output, and what was entered
+//! without an echo where a shell waits is a command.
 
 use std::ops::Range;
 

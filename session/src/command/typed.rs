@@ -22,6 +22,13 @@ pub(crate) struct TypedLine {
     pub(crate) at: Option<Timestamp>,
 }
 
+impl TypedLine {
+    /// Whether the record tells only how long the line is: captures may hold an asterisk for each byte that was not echoed.
+    pub(crate) fn is_masked(&self) -> bool {
+        !self.text.is_empty() && self.text.bytes().all(|byte| byte == b'*')
+    }
+}
+
 /// Longest line of keystrokes that is kept, in bytes.
 pub(crate) const MAX_TYPED: usize = 64 * 1024;
 /// Longest key sequence, in bytes; what exceeds it is not one.

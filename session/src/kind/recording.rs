@@ -63,7 +63,7 @@ fn is_ttyrec(head: &[u8], all: bool) -> bool {
         let begun = before.is_none_or(|before| seconds >= before && seconds - before <= LIKELY_PAUSE);
         if !begun || micros >= 1_000_000 || len == 0 || len > LIKELY_FRAME {
             // Damage behind whole frames does not make them another format.
-            return frames >= 3;
+            return frames >= 3 || (frames >= 2 && terminal);
         }
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         let body = tail.get(..len.min(tail.len())).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
-use warden_session::Kind::{self, ApiCall, Capture, LogStream, Transcript};
+use warden_session::Kind::{self, ApiCall, Capture, LogStream, Recording, Transcript};
 use warden_session::kind::{HEAD_LIMIT, recognise};
 
 use crate::support::{data, recorded_sessions};
@@ -94,7 +94,12 @@ fn by_content_alone() {
         ),
         ("other JSON", b"{\"name\":\"warden\",\"version\":1}".to_vec(), None),
         ("other log", b"{\"message\":\"hello\",\"timestamp\":1}\n".to_vec(), None),
-        ("asciicast", b"{\"version\":2,\"width\":80,\"height\":24}\n[0.1,\"o\",\"\\u001b[0m\"]\n".to_vec(), None),
+        (
+            "asciicast",
+            b"{\"version\":2,\"width\":80,\"height\":24}\n[0.1,\"o\",\"\\u001b[0m\"]\n".to_vec(),
+            Some(Recording),
+        ),
+        ("ttyrec", [&[0, 0, 0, 0x60, 1, 0, 0, 0, 5, 0, 0, 0][..], b"$ \x1b[K"].concat(), Some(Recording)),
         ("frames", b"{\"t\":1.5,\"dir\":\"c2s\",\"opcode\":1,\"b64\":\"e30=\"}\n".to_vec(), Some(Capture)),
         ("HAR", b"{\"log\":{\"version\":\"1.2\",\"entries\":[]}}".to_vec(), Some(Capture)),
         (
@@ -174,6 +179,7 @@ fn recorded_inputs() {
                 // The reassembled streams are what a terminal printed.
                 Some((_, "bin")) => continue,
                 Some(("frames" | "agent-frames" | "capture", _) | (_, "pcap" | "pcapng")) => Some(Capture),
+                Some((_, "cast")) => Some(Recording),
                 _ => None,
             };
             assert_eq!(recognise(&head, whole), kind, "{}", path.display());

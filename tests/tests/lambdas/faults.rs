@@ -36,8 +36,9 @@ impl Bad {
         faults.forward_to(ministack.address);
         let queue = stack.alerts("alerts", None);
         // The stack's own functions are not told of objects in it.
-        stack.account.make_bucket("transcripts");
-        Some(Self { faults, queue, bucket: "transcripts".into(), stack })
+        let bucket = format!("other-{account}");
+        stack.account.make_bucket(&bucket);
+        Some(Self { faults, queue, bucket, stack })
     }
 
     fn run(&self, handler: &str, time: Duration) -> Runtime {

@@ -7,12 +7,20 @@ mod paths;
 use std::sync::OnceLock;
 
 use serde_json::Value;
+use warden_tests::faults::Faults;
 use warden_tests::ministack::Ministack;
 
-/// One ministack for all tests of this program, each of which has an account of its own. It ends with the program.
+/// One ministack for all tests of this program, each of which has an account of its own. It ends with the program. Its functions see it
+/// through a proxy, which stands in for the sessions of Systems Manager.
 fn ministack() -> Option<&'static Ministack> {
-    static SHARED: OnceLock<Option<Ministack>> = OnceLock::new();
-    SHARED.get_or_init(|| Ministack::start(None)).as_ref()
+    static SHARED: OnceLock<Option<(Ministack, Faults)>> = OnceLock::new();
+    let start = || {
+        let proxy = Faults::start();
+        let ministack = Ministack::start(Some(&proxy.url()))?;
+        proxy.forward_to(ministack.address);
+        Some((ministack, proxy))
+    };
+    SHARED.get_or_init(start).as_ref().map(|(ministack, _)| ministack)
 }
 
 /// Text of the command that an alert is about.

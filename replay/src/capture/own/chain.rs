@@ -143,6 +143,8 @@ impl Damage {
 pub(crate) struct Chain {
     /// Records read, damaged ones included.
     pub(crate) records: u64,
+    /// Messages of which the recorder masked something.
+    pub(crate) masked: u64,
     /// The record at which the chain breaks first.
     pub(crate) broken_at: Option<u64>,
     /// Hash of the last record that stands in its place: what to compare with the one kept elsewhere.
@@ -158,7 +160,15 @@ pub(crate) struct Chain {
 impl Chain {
     pub(super) fn new() -> Self {
         let (damages, more_damages) = (Vec::new(), 0);
-        Self { records: 0, broken_at: None, last: Sha256::default(), is_closed: false, damages, more_damages }
+        Self {
+            records: 0,
+            masked: 0,
+            broken_at: None,
+            last: Sha256::default(),
+            is_closed: false,
+            damages,
+            more_damages,
+        }
     }
 
     pub(super) fn add(&mut self, damage: Damage) {

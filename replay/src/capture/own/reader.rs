@@ -175,6 +175,7 @@ impl Reader {
             Some(kind) => read_message(&body, kind == Kind::Masked)
                 .map(|(passed, masked)| passed.into_item(number, self.offset, masked)),
         };
+        self.chain.masked += u64::from(matches!(item, Some(Item::Message { masked: 1.., .. })));
         match item {
             Some(item) => sink(item),
             None if is_altered => {}

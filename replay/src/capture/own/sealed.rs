@@ -21,6 +21,9 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 /// Longest file of recipients, in bytes.
 const MAX_RECIPIENTS: u64 = 1 << 20;
 
+/// What opens captures.
+pub(crate) type Identities = Vec<Box<dyn Identity + Send + Sync>>;
+
 /// Why a capture cannot be sealed or opened. Holds no key.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -40,7 +43,7 @@ pub(crate) enum SealedError {
         error: io::Error,
     },
     /// Not an age file, or none of the identities opens it.
-    #[error("the capture is encrypted: {0}")]
+    #[error("the capture is encrypted: {0}; name the file that opens it with --identity")]
     Open(#[from] DecryptError),
 }
 
@@ -68,7 +71,7 @@ pub(crate) fn recipients(given: &[String], files: &[PathBuf]) -> Result<Vec<Reci
 ///
 /// # Errors
 /// When the file cannot be read or holds none.
-pub(crate) fn identities(path: &PathBuf) -> Result<Vec<Box<dyn Identity + Send + Sync>>, SealedError> {
+pub(crate) fn identities(path: &PathBuf) -> Result<Identities, SealedError> {
     let failed = |error| SealedError::File { path: path.clone(), error };
     let file = std::fs::File::open(path).map_err(failed)?;
     Ok(IdentityFile::from_buffer(BufReader::new(file)).map_err(failed)?.into_identities()?)
@@ -96,13 +99,14 @@ impl<R: Read> Opened<R> {
     ///
     /// # Errors
     /// When it is none, or none of the identities opens it.
-    pub(crate) fn new(input: R, identities: &[Box<dyn Identity + Send + Sync>]) -> Result<Self, SealedError> {
+    pub(crate) fn new(input: R, identities: &Identities) -> Result<Self, SealedError> {
         let decryptor = Decryptor::new_buffered(BufReader::new(input))?;
         let plain = decryptor.decrypt(identities.iter().map(|identity| &**identity as &dyn Identity))?;
         Ok(Self { plain, failure: None })
     }
 
-    /// What ended the file before its end: it was cut, or the chunk behind the last byte was altered.
+    /// What ended the file before its end, which its chain tells as well (there is no closing record): it was cut, or the chunk behind the last byte was altered.
+    #[cfg(test)]
     pub(crate) fn failure(&self) -> Option<&io::Error> {
         self.failure.as_ref()
     }

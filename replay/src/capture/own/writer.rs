@@ -124,6 +124,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// What the records went to.
+    #[cfg(test)]
     pub(crate) fn into_out(self) -> W {
         self.out
     }

@@ -211,6 +211,10 @@ impl Stream {
 
     fn bytes(&mut self, from_client: bool, at: Timestamp, offset: u64, bytes: &[u8], sink: Sink<'_>) {
         match self.state {
+            State::Head if self.is_past_upgrade(from_client, bytes) => {
+                self.skip_upgrade(at, offset, sink);
+                self.messages(from_client, at, offset, bytes, sink);
+            }
             State::Head => {
                 let head = if from_client { &mut self.request } else { &mut self.response };
                 head.extend_from_slice(bytes);
@@ -218,6 +222,31 @@ impl Stream {
             }
             State::WebSocket => self.messages(from_client, at, offset, bytes, sink),
             State::Tunnel | State::Other => {}
+        }
+    }
+
+    /// Whether a direction is at its frames already: its part of the upgrade is not in the capture.
+    fn is_past_upgrade(&self, from_client: bool, bytes: &[u8]) -> bool {
+        let (head, decoder) =
+            if from_client { (&self.request, &self.from_client) } else { (&self.response, &self.from_server) };
+        let may_upgrade = !matches!(self.asked, Some(Request::Connect | Request::Other));
+        may_upgrade && head.is_empty() && decoder.is_start(bytes)
+    }
+
+    /// Goes on to the frames with what is known of the upgrade.
+    fn skip_upgrade(&mut self, at: Timestamp, offset: u64, sink: Sink<'_>) {
+        if let Some(Request::Upgrade(named)) = self.asked.take() {
+            self.named = named;
+        }
+        self.state = State::WebSocket;
+        let mut response = std::mem::take(&mut self.response);
+        if let Some(length) = http::head_length(&response) {
+            let rest = response.split_off(length);
+            if let Response::Switched { extensions } = http::response(&response) {
+                self.from_client.inflate(&extensions);
+                self.from_server.inflate(&extensions);
+            }
+            self.messages(false, at, offset, &rest, sink);
         }
     }
 

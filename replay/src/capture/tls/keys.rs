@@ -190,3 +190,50 @@ fn expand_12(suite: Suite, secret: &[u8], seed: &[u8], length: usize) -> Vec<u8>
     out.truncate(length);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unhex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    }
+
+    /// RFC 8448, section 3: the server's handshake keys.
+    #[test]
+    fn keys_of_the_simple_handshake() {
+        let secret = unhex("b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38");
+        let suite = Suite::of(0x1301).unwrap();
+        assert_eq!(expand_label(suite, &secret, b"key", 16).unwrap(), unhex("3fce516009c21727d0f2e4e86ee403bc"));
+        assert_eq!(Keys::of_13(suite, &secret).unwrap().iv, unhex("5d313eb2671276ee13000b30"));
+    }
+
+    /// A record as the sender would write it.
+    fn seal(keys: &Keys, number: u64, plaintext: &[u8]) -> ([u8; 5], Vec<u8>) {
+        let mut body = [plaintext, &[23, 0, 0]].concat();
+        let length = u16::try_from(body.len() + 16).unwrap().to_be_bytes();
+        let header = [23, 3, 3, length[0], length[1]];
+        keys.key.seal_in_place_append_tag(keys.nonce(number).unwrap(), Aad::from(header), &mut body).unwrap();
+        (header, body)
+    }
+
+    #[test]
+    fn keys_follow_updates_and_lost_records() {
+        for number in [0x1301, 0x1302, 0x1303] {
+            let suite = Suite::of(number).unwrap();
+            let length = if number == 0x1302 { 48 } else { 32 };
+            let (mut ours, mut theirs) =
+                (Keys::of_13(suite, &vec![7; length]).unwrap(), Keys::of_13(suite, &vec![7; length]).unwrap());
+            let (header, mut body) = seal(&theirs, 0, b"one");
+            assert_eq!(ours.open(header, &mut body, 0), Some((23, &b"one"[..])));
+            let (header, body) = seal(&theirs, 5, b"six");
+            assert_eq!(ours.open(header, &mut body.clone(), 0), None);
+            assert_eq!(ours.open(header, &mut body.clone(), 10), Some((23, &b"six"[..])));
+            assert_eq!(ours.number(), 6);
+            ours.update();
+            theirs.update();
+            let (header, mut body) = seal(&theirs, 0, b"anew");
+            assert_eq!(ours.open(header, &mut body, 0), Some((23, &b"anew"[..])));
+        }
+    }
+}

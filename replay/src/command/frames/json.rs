@@ -33,6 +33,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<String>,
     encrypted: bool,
+    /// Bytes of the payload in whose place `*` stands: input that was not echoed.
+    masked: u32,
     decoded: Option<Value>,
     deviations: Vec<&'static str>,
     error: Option<String>,
@@ -49,7 +51,8 @@ struct Header<'a> {
     sequence: Number,
     flags: Number,
     message_id: String,
-    digest: String,
+    /// `None` if it is withheld, because the payload is masked.
+    digest: Option<String>,
     payload_type: u32,
     payload_type_name: Option<&'static str>,
     payload_length: u32,
@@ -76,6 +79,7 @@ pub(super) fn print(out: &mut impl Write, row: &Row<'_>) -> io::Result<()> {
         text: matches!(verdict.content, Content::Text(_)).then(|| redact(&row.message.bytes)),
         bytes: matches!(verdict.content, Content::Undecodable(_)).then(|| BASE64_STANDARD.encode(&row.message.bytes)),
         encrypted: verdict.seal != Seal::Clear,
+        masked: row.masked,
         decoded: decoded(verdict),
         deviations,
         error: error(verdict),
@@ -97,7 +101,7 @@ fn header<'a>(row: &Row<'a>) -> Option<Header<'a>> {
         sequence: Number(frame.sequence_number.into()),
         flags: Number(frame.flags.0.into()),
         message_id: frame.message_id.to_string(),
-        digest: frame.payload_digest.to_string(),
+        digest: (row.masked == 0).then(|| frame.payload_digest.to_string()),
         payload_type: frame.payload_type.0,
         payload_type_name: frame.payload_type.name(),
         payload_length: frame.payload_length,

@@ -76,6 +76,7 @@ fn summary(frame: &Frame, row: &Row<'_>) -> String {
         Seal::Opened(_) => " (decrypted)",
         Seal::Closed(_) => " (encrypted)",
     };
+    let masked = if row.masked > 0 { " (masked)" } else { "" };
     let content = match decoded(row.verdict) {
         Some(value) => escape(&value.to_string(), Lines::Show),
         None if frame.payload_type == PayloadType::FLAG => {
@@ -91,7 +92,7 @@ fn summary(frame: &Frame, row: &Row<'_>) -> String {
     let kind =
         typed.or(frame.payload_type.name()).map_or_else(|| format!("type {}", frame.payload_type.0), ToOwned::to_owned);
     let (sequence, length) = (frame.sequence_number, payload.len());
-    format!("#{sequence} {kind}{sealed}  {length} bytes  {}", shorten(&content))
+    format!("#{sequence} {kind}{sealed}{masked}  {length} bytes  {}", shorten(&content))
 }
 
 /// Bytes as text, all that is none as escapes.

@@ -59,6 +59,7 @@ fn report(verified: &Verified, at: usize, session: &Session) -> Value {
         "chain": chain(verified.facts.chain.as_ref()),
         "last_hash": verified.facts.chain.as_ref().map(|chain| chain.last.to_string()),
         "closing_record": verified.facts.chain.as_ref().map(|chain| chain.is_closed),
+        "masked_messages": verified.facts.chain.as_ref().map(|chain| chain.masked),
         "clock_skew_ms": {"client": skew(&channel.client), "agent": skew(&channel.agent)},
         "damage": damage(session),
         "problems": verified.problems.iter().filter(|problem| problem.session == at).map(problem).collect::<Vec<_>>(),

@@ -147,6 +147,10 @@ fn verdict(out: &mut impl Write, verified: &Verified, session: &Session, paint: 
             line(out, "", &paint.dim(text))
         }
         Some(chain) => {
+            if chain.masked > 0 {
+                let text = format!("the input of {} messages that was not echoed, by the recorder", chain.masked);
+                line(out, "masked", &text)?;
+            }
             line(out, "last hash", &format!("{} of {} records", chain.last, chain.records))?;
             let text = "the chain proves nothing unless this hash is the one that was kept elsewhere";
             line(out, "", &paint.dim(text))

@@ -109,13 +109,13 @@ fn words(view: &View<'_>) -> Vec<(String, Style)> {
     let count = |is: fn(MarkKind) -> bool| index.marks.iter().filter(|mark| is(mark.kind)).count();
     let gaps = count(|kind| kind == MarkKind::Gap);
     if gaps > 0 {
-        words.push((format!("{gaps} gaps"), view.paint(Color::LightMagenta, Modifier::BOLD)));
+        words.push((counted(gaps, "gap"), view.paint(Color::LightMagenta, Modifier::BOLD)));
     }
     let findings = count(|kind| kind.level().is_some());
     let commands = count(|kind| kind == MarkKind::Command);
     let found = if findings > 0 { view.paint(Color::LightRed, Modifier::BOLD) } else { DIM };
-    words.push((format!("{findings} findings"), found));
-    words.push((format!("{commands} commands"), DIM));
+    words.push((counted(findings, "finding"), found));
+    words.push((counted(commands, "command"), DIM));
     words.push((
         format!("@{}", player.pos.checked_sub(1).and_then(|last| index.moments.get(last)).map_or(0, |m| m.offset)),
         DIM,
@@ -124,6 +124,10 @@ fn words(view: &View<'_>) -> Vec<(String, Style)> {
         words.push(("space n p f / : ?".to_owned(), DIM));
     }
     words
+}
+
+fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 fn digests(view: &View<'_>) -> (String, Style) {

@@ -56,7 +56,10 @@ pub(super) fn help(area: Rect, buffer: &mut Buffer) {
 /// Draws a message in hexadecimal.
 pub(super) fn raw(view: &View<'_>, first: usize, area: Rect, buffer: &mut Buffer) {
     fill(buffer, area, Style::default());
-    let Some(raw) = view.raw else { return drop(put(buffer, area, 0, " nothing here", DIM)) };
+    let Some(raw) = view.raw else {
+        put(buffer, area, 0, " nothing here", DIM);
+        return;
+    };
     let hex = raw.bytes.chunks(16).enumerate().map(|(at, chunk)| hex_row(at * 16, chunk));
     let head = raw.head.iter().cloned();
     for (row, (at, line)) in head.chain(hex).enumerate().skip(first).take(usize::from(area.height)).enumerate() {

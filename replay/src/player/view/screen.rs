@@ -55,9 +55,10 @@ fn frame(view: &View<'_>, area: Rect, buffer: &mut Buffer) {
 pub(super) fn cut(view: &View<'_>, area: Rect) -> String {
     let (rows, cols) = view.screen.size();
     let (top, left) = corner(view, area);
-    let of_rows = (rows > area.height).then(|| format!("  rows {}-{} of", top + 1, top + area.height));
-    let of_cols = (cols > area.width).then(|| format!("  columns {}-{} of", left + 1, left + area.width));
-    of_rows.unwrap_or_default() + &of_cols.unwrap_or_default()
+    let of_rows = (rows > area.height).then(|| format!(" rows {}-{}", top + 1, top + area.height));
+    let of_cols = (cols > area.width).then(|| format!(" columns {}-{}", left + 1, left + area.width));
+    let parts = of_rows.unwrap_or_default() + &of_cols.unwrap_or_default();
+    if parts.is_empty() { parts } else { format!(" {parts} of") }
 }
 
 /// The first row and column that are shown.

@@ -65,6 +65,7 @@ struct Spot {
 
 /// A line that was entered.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "independent observations")]
 struct Entered {
     line: TypedLine,
     /// The shell prompt that stood alone on the row when it was entered, and at which no other line was.
@@ -135,7 +136,7 @@ impl Extractor {
         let ahead = again && self.keys.echo_off && claimed.is_some_and(|(_, at)| at.is_some() && at == line.at);
         let prompt = standing.filter(|_| !again);
         if self.is_blind() && (spot.is_some() || row.trim().is_empty()) {
-            return self.enter_blindly(line, sink);
+            return self.enter_blindly(&line, sink);
         }
         let typed = line.text.trim();
         let in_program = self.alternate.is_some();
@@ -201,7 +202,7 @@ impl Extractor {
         };
         while let Some(entered) = self.keys.pending.pop_front_if(|entered| before(entered)) {
             let prompt = entered.prompt.map(|(prompt, _)| prompt).unwrap_or_default();
-            self.begin_silent(entered.line, &prompt, sink);
+            self.begin_silent(&entered.line, &prompt, sink);
         }
     }
 
@@ -210,15 +211,15 @@ impl Extractor {
         self.keys.echo_off && self.keys.no_prompt && self.alternate.is_none()
     }
 
-    fn enter_blindly(&mut self, line: TypedLine, sink: &mut Sink<'_>) {
+    fn enter_blindly(&mut self, line: &TypedLine, sink: &mut Sink<'_>) {
         if std::mem::take(&mut self.keys.reads_input) {
-            return self.hide(&line);
+            return self.hide(line);
         }
         self.begin_silent(line, "", sink);
     }
 
     /// Takes a line that was typed with echo off as a command, or as the rest of one.
-    fn begin_silent(&mut self, line: TypedLine, prompt: &str, sink: &mut Sink<'_>) {
+    fn begin_silent(&mut self, line: &TypedLine, prompt: &str, sink: &mut Sink<'_>) {
         let place = self.row.place.end..self.row.place.end;
         if self.draft.as_ref().is_some_and(|draft| draft.wants.is_some() && draft.marks.contains(&Mark::NoEcho)) {
             self.continue_draft(&[&line.text], &place);
@@ -226,6 +227,9 @@ impl Extractor {
         }
         if line.text.trim().is_empty() {
             return;
+        }
+        if line.is_masked() {
+            return self.hide(line);
         }
         let confidence = if line.exact { Confidence::Medium } else { Confidence::Low };
         let mut marks = vec![Mark::NoEcho];
@@ -236,7 +240,7 @@ impl Extractor {
         while self.is_blind()
             && let Some(entered) = self.keys.pending.pop_front()
         {
-            self.enter_blindly(entered.line, sink);
+            self.enter_blindly(&entered.line, sink);
         }
     }
 
@@ -321,7 +325,7 @@ impl Extractor {
         while let Some(entered) = self.keys.pending.pop_front() {
             if entered.is_silent(false) {
                 let prompt = entered.prompt.map(|(prompt, _)| prompt).unwrap_or_default();
-                self.begin_silent(entered.line, &prompt, sink);
+                self.begin_silent(&entered.line, &prompt, sink);
             } else if entered.unseen {
                 self.hide(&entered.line);
             }

@@ -37,6 +37,9 @@ pub(super) fn agreement(line: &TypedLine, shown: &str) -> Agreement {
     if typed == shown {
         return Agreement::Same;
     }
+    if line.is_masked() {
+        return Agreement::Open;
+    }
     if !line.exact {
         let sure = line.text.get(..line.sure).unwrap_or_default();
         let sure: String = sure.chars().filter(|c| !c.is_whitespace()).collect();

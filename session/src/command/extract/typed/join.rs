@@ -51,7 +51,7 @@ impl Extractor {
             }
             Taken::Silent(entered) => {
                 let prompt = entered.prompt.map_or_else(|| prompt.to_owned(), |(prompt, _)| prompt);
-                self.begin_silent(entered.line, &prompt, sink);
+                self.begin_silent(&entered.line, &prompt, sink);
                 self.rows_since += u64::from(!text.trim().is_empty());
             }
             Taken::Nobody => {
@@ -93,7 +93,7 @@ impl Extractor {
         let another = |entered: &Entered| match agreement(&entered.line, text) {
             Agreement::Different => true,
             Agreement::Close => !keys.doubtful,
-            Agreement::Same | Agreement::Begun | Agreement::Open => blank,
+            Agreement::Same | Agreement::Begun | Agreement::Open => blank || entered.line.is_masked(),
         };
         let silent = |entered: &Entered| entered.is_silent(!keys.reads_input) && another(entered);
         let silent = keys.pending.iter().position(silent);
