@@ -186,6 +186,8 @@ fn keep(event: screen::Event, hidden: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     #[test]
@@ -206,7 +208,7 @@ mod tests {
         assert!(packed.len() as u64 <= PACKED_PER_HOUR + PACKED_PER_HOUR / 10, "{}", packed.len());
         let mut raw = String::new();
         let mut inflated = flate2::read::DeflateDecoder::new(packed.as_slice());
-        std::io::Read::read_to_string(&mut inflated, &mut raw).unwrap();
+        inflated.read_to_string(&mut raw).unwrap();
         assert!(raw.lines().last().unwrap().contains("the end"), "the last screen is always kept");
     }
 }
