@@ -10,9 +10,9 @@ use super::stage::{COLS, ROWS};
 use super::{Hidden, IDLE, Index, Mark, MarkKind, Moment, MomentKind, PAUSE, Progress, Shared, Spool, search};
 
 /// Output between two keyframes, at least: a screen is never further away than this.
-pub(crate) const KEYFRAME_BYTES: u64 = 512 * 1024;
+pub(crate) const KEYFRAME_BYTES: u64 = 256 * 1024;
 /// Cells of all keyframes; when there are more, every other keyframe goes, and the next ones come half as often.
-const MAX_KEYFRAME_CELLS: usize = 6 << 20;
+const MAX_KEYFRAME_CELLS: usize = 2 << 20;
 /// Output and moments that are handed on at once.
 const BATCH_BYTES: usize = 256 * 1024;
 const BATCH_MOMENTS: usize = 1024;
