@@ -408,6 +408,7 @@ fn refused(text: &str) -> Option<Refused> {
     Some(refused)
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "every variable's parser has this shape")]
 fn targets(text: &str) -> Option<BTreeSet<String>> {
     Some(items(text).map(str::to_owned).collect())
 }

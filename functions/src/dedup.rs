@@ -264,6 +264,9 @@ mod tests {
         Sending::Claimed { by: by.to_owned(), until: at(until), done: Vec::new() }
     }
 
+    /// Name, initial alert of the window, where the finding was seen before, finding, level, time, step.
+    type Row = (&'static str, Option<Sending>, Option<Timestamp>, &'static str, Level, i64, Step);
+
     #[test]
     fn every_case_has_its_step() {
         let sent = Sending::Sent { at: at(1) };
@@ -271,8 +274,6 @@ mod tests {
         let here = Some(at(0));
         let elsewhere = Some(at(-9000));
         let add = Step::Add { at_once: false };
-        // name, initial alert of the window, where the finding was seen before, finding, level, time, step
-        type Row = (&'static str, Option<Sending>, Option<Timestamp>, &'static str, Level, i64, Step);
         let rows: Vec<Row> = vec![
             ("no window", None, None, "f", Level::Medium, 10, Step::Open),
             ("no window, but seen", None, here, "f", Level::Medium, 10, Step::Merge),

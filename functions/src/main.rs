@@ -17,9 +17,9 @@ use warden_functions::metrics::Metric;
 async fn main() -> anyhow::Result<()> {
     log_json();
     let config = Config::read(|name| std::env::var(name).ok()).map_err(|errors| {
-        errors
-            .iter()
-            .for_each(|error| tracing::error!(error_type = "Warden.Config", %error, "the configuration is wrong"));
+        for error in &errors {
+            tracing::error!(error_type = "Warden.Config", %error, "the configuration is wrong");
+        }
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("configuration: {}", errors.join("; "))
     })?;
@@ -28,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
         let app = app.clone();
         async move { invoke(&app, &event).await }
     });
-    lambda_runtime::run(handler).await.map_err(anyhow::Error::from_boxed)
+    Box::pin(lambda_runtime::run(handler)).await.map_err(anyhow::Error::from_boxed)
 }
 
 async fn invoke(app: &App, event: &LambdaEvent<Box<RawValue>>) -> Result<Value, Diagnostic> {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::Kind;
 use crate::dedup::{Observed, Seen, Sending, Step, Window, alert_id, step};
-use crate::draft::Draft;
+use crate::draft::{Draft, DraftKind};
 use crate::ledger::table::{Expect, TableError};
 use crate::ledger::{ATTEMPTS, Due, Facts, FollowUps, Ledger, Other};
 use crate::sink::{SinkError, Sinks};
@@ -226,7 +226,9 @@ impl<'a> Outbox<'a> {
             self.settle(key, &window, now).await?;
             return Err(error.into());
         }
-        let awaits = session.filter(|_| alert.session.principal.is_none());
+        // Only what a rule found: a record whose identity is in doubt gets no principal later either.
+        let finding = window.first.kind == DraftKind::Finding;
+        let awaits = session.filter(|_| finding && alert.session.principal.is_none());
         if let Some(session) = &awaits {
             let awaiting = Awaiting {
                 key: key.to_owned(),
@@ -270,7 +272,7 @@ impl<'a> Outbox<'a> {
     async fn known(&self, draft: &Draft, now: Timestamp) -> Result<Option<Facts>, OutboxError> {
         let Some(session) = &draft.facts.session else { return Ok(None) };
         // A record whose identity is in doubt gets no principal from elsewhere.
-        if draft.kind == crate::draft::DraftKind::IdentityConflict {
+        if draft.kind == DraftKind::IdentityConflict {
             return Ok(None);
         }
         Ok(self.ledger.facts(session, draft.facts.account.as_deref(), now).await?)

@@ -187,7 +187,7 @@ impl Reading<'_> {
         for claim in self.app.ledger.claims(session.as_str(), now).await? {
             self.compare(&claim, Some(facts)).await?;
         }
-        let updates = self.outbox.principal_known(session.as_str(), now).await?;
+        let updates = Box::pin(self.outbox.principal_known(session.as_str(), now)).await?;
         self.app.count(Metric::AlertsSent, u64::from(updates));
         self.app.count(Metric::Sessions, 1);
         let path = format!("cloudtrail:{}", facts.event_id.as_deref().unwrap_or("-"));
@@ -242,9 +242,10 @@ impl Reading<'_> {
                     }
                     None => (Source::Stored, Identity::NotKnown),
                 };
-                respond(self.app, self.invocation, &mut observed, rule.response, source, identity).await?;
+                Box::pin(respond(self.app, self.invocation, &mut observed, rule.response, source, identity)).await?;
             }
-            let metric = match self.outbox.raise(&observed, now).await? {
+            // On the heap: the calls behind it make a large future.
+            let metric = match Box::pin(self.outbox.raise(&observed, now)).await? {
                 Raised::Sent => Metric::AlertsSent,
                 Raised::Merged => Metric::AlertsMerged,
                 Raised::Listed => Metric::AlertsListed,

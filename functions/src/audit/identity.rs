@@ -127,12 +127,13 @@ mod tests {
         }
     }
 
+    type Row<'a> = (&'a str, Facts, Option<&'a str>, Option<&'a str>, Option<&'a Facts>, &'a [&'a str]);
+
     #[test]
     fn forgeries_are_conflicts() {
         const SESSION: &str = "alice-052afb0c93508ea82";
         let started = facts(&[("session", SESSION), ("principal", "arn:alice"), ("target", "i-1"), ("account", "1")]);
         let ecs = facts(&[("session", SESSION), ("target", "ecs:web_0123")]);
-        type Row<'a> = (&'a str, Facts, Option<&'a str>, Option<&'a str>, Option<&'a Facts>, &'a [&'a str]);
         let rows: &[Row<'_>] = &[
             (
                 "agrees",

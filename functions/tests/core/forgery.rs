@@ -40,6 +40,7 @@ async fn a_transcript_that_claims_another_session_or_instance_is_reported() {
             assert!(told.iter().any(|notes| notes.contains(on)), "{name}, StartSession first: {start_first}: {told:?}");
             assert!(told.len() <= 2, "{name}: {told:?}");
             assert!(twin.of(Kind::IdentityConflict).iter().all(|alert| alert.level >= warden_rules::Level::High));
+            assert!(twin.of(Kind::Update).iter().all(|alert| alert.finding.is_some()), "{name}");
             assert_eq!(twin.initials().len(), 1, "{name}: the finding itself is told as well");
         }
     }

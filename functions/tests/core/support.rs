@@ -183,7 +183,7 @@ pub(crate) fn streamed(session: &str, principal: &str, node: &str, commands: &[&
         "eventVersion": "1.0", "eventTime": clock().to_string(), "awsRegion": "eu-central-1", "target": {"id": node},
         "userIdentity": {"arn": principal}, "runAsUser": "ssm-user", "sessionId": session, "sessionData": lines,
     });
-    subscribed(session, json!([{"id": "1", "timestamp": clock().as_millisecond(), "message": message.to_string()}]))
+    subscribed(session, &json!([{"id": "1", "timestamp": clock().as_millisecond(), "message": message.to_string()}]))
 }
 
 /// Log events that were recorded, as JSON Lines, as a subscription delivers them.
@@ -192,10 +192,10 @@ pub(crate) fn recorded(session: &str, lines: &str) -> Value {
         let event: Value = serde_json::from_str(line).unwrap();
         json!({"id": format!("{n:056}"), "timestamp": event["timestamp"], "message": event["message"]})
     });
-    subscribed(session, events.collect())
+    subscribed(session, &events.collect())
 }
 
-fn subscribed(session: &str, events: Value) -> Value {
+fn subscribed(session: &str, events: &Value) -> Value {
     let batch = json!({
         "messageType": "DATA_MESSAGE", "owner": "111122223333", "logGroup": "/sessions", "logStream": session,
         "subscriptionFilters": ["warden"], "logEvents": events,
