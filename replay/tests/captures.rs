@@ -621,7 +621,8 @@ fn a_har_is_read_in_the_shapes_that_browsers_write() {
     };
     let latin: fn(&[u8]) -> String = |bytes| bytes.iter().map(|byte| char::from(*byte)).collect();
     let base64: fn(&[u8]) -> String = |bytes| BASE64_STANDARD.encode(bytes);
-    let url = "wss://ssmmessages.us-east-1.amazonaws.com/v1/data-channel/alice-79d18b48a07666ffd?role=publish_subscribe";
+    let url =
+        "wss://ssmmessages.us-east-1.amazonaws.com/v1/data-channel/alice-79d18b48a07666ffd?role=publish_subscribe";
     let noise = json!({"request": {"url": "wss://example.com/live"}, "_webSocketMessages": [
         {"type": "receive", "time": 1.0, "opcode": 2, "data": "AAAA"}]});
     let closing = json!({"type": "receive", "time": 1.0, "opcode": 8, "data": "bye"});

@@ -1,4 +1,5 @@
 //! The player on a real terminal: tmux types the keys and says what is on the screen.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -67,7 +68,7 @@ impl Capture {
 fn capture(folder: &Path) -> PathBuf {
     let mut capture = Capture::new();
     capture.command("whoami", "ssm-user\r\n");
-    let numbers: String = (1..=60).map(|n| format!("row {n} of many\r\n")).collect();
+    let numbers = (1..=60).map(|n| format!("row {n} of many\r\n")).collect::<Vec<_>>().concat();
     capture.command("cat rows", &numbers);
     capture.millis += 60_000;
     capture.command("cat /etc/shadow", "root:*:19500::::::\r\n");

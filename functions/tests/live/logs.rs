@@ -115,7 +115,7 @@ async fn recorded_sessions_give_the_same_findings_in_any_order() {
                 event["timestamp"] = json!(event["timestamp"].as_i64().unwrap() + i64::try_from(n).unwrap());
             }
             let session = events[0]["logStream"].as_str().unwrap().to_owned();
-            let whole = whole(&events, &session).await;
+            let whole = Box::pin(whole(&events, &session)).await;
             for order in 0..3 {
                 let twin = twin("logs", &[]);
                 twin.history.put(&events.iter().map(log_event).collect::<Vec<_>>());

@@ -18,7 +18,7 @@ use crate::{command, is_initial, ministack};
 const ATTACK: &str = "cat /etc/shadow";
 const MEMORY: u64 = 128 << 20;
 /// The functions' timeouts, shortened.
-const TIME: Duration = Duration::from_secs(60);
+const TIME: Duration = Duration::from_mins(1);
 
 /// A stack, a proxy before it, and a function that sees AWS through the proxy.
 struct Bad {
@@ -38,7 +38,7 @@ impl Bad {
         // The stack's own functions are not told of objects in it.
         let bucket = format!("other-{account}");
         stack.account.make_bucket(&bucket);
-        Some(Self { faults, queue, bucket, stack })
+        Some(Self { stack, faults, queue, bucket })
     }
 
     fn run(&self, handler: &str, time: Duration) -> Runtime {
@@ -80,7 +80,9 @@ fn a_bad_object_fails_alone_with_a_stable_error_type() {
     ];
     for (n, (name, times, fault, error_type)) in (0_u32..).zip(rows) {
         let sessions: Vec<_> = (0..3).map(|k| Operated::new("200000000001", 10 * n + k, &[ATTACK])).collect();
-        sessions.iter().for_each(|session| bad.put(session));
+        for session in &sessions {
+            bad.put(session);
+        }
         bad.faults.clear();
         bad.faults.plan("s3", &sessions[1].id, times, fault);
         runtime.take_log();

@@ -75,7 +75,8 @@ fn warden() -> PathBuf {
     assert!(output.status.success(), "warden does not build with its feature aws");
     let lines = output.stdout.split(|&byte| byte == b'\n');
     let messages = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let mut built = messages.filter(|message| message["target"]["name"] == "warden" && message["executable"].is_string());
+    let mut built =
+        messages.filter(|message| message["target"]["name"] == "warden" && message["executable"].is_string());
     let built: PathBuf = built.find_map(|message| Some(message["executable"].as_str()?.into())).unwrap();
     // The next build puts the plain one in its place.
     let kept = built.with_file_name("warden-aws");

@@ -196,10 +196,10 @@ fn a_rule_from_git_is_used() {
     let stack = ministack.deploy("100000000010", &[("RulesInBucket", "yes")]);
     let queue = stack.alerts("alerts", None);
     let rule = "title: Own\nid: 0f7a5a4e-0000-4000-8000-000000000001\nlevel: high\nlogsource: {product: aws, service: session-manager, category: command}\ndetection:\n  run:\n    CommandLine: own-tool --now\n  condition: run\n";
-    let digest: String = Sha256::digest(rule).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: Vec<_> = Sha256::digest(rule).iter().map(|byte| format!("{byte:02x}")).collect();
     let bucket = stack.bucket("rules");
     stack.account.put(&bucket, "rules/linux/own.yml", rule);
-    let manifest = json!({"version": 1, "files": [{"path": "linux/own.yml", "sha256": digest}]});
+    let manifest = json!({"version": 1, "files": [{"path": "linux/own.yml", "sha256": digest.concat()}]});
     stack.account.put(&bucket, "rules/manifest.json", manifest.to_string());
     let session = Operated::new("100000000010", 1, &["own-tool --now"]);
     stack.account.put(&stack.bucket("transcripts"), &session.key(), session.transcript());
