@@ -11,6 +11,9 @@ with open(log, "wb") as out:
         [os.path.join(bin_dir, "python"), "-m", "ministack"],
         stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
     )
+# Whoever stops the tests by a signal to their group must not stop this before its work is done.
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
 print(server.pid, flush=True)
 sys.stdin.read()
 for number in (signal.SIGTERM, signal.SIGKILL):

@@ -20,6 +20,8 @@ use crate::{aws::REGION, bootstrap};
 pub struct Runtime {
     /// From the start of the process until it asked for its first event.
     pub init: Duration,
+    /// The function's timeout.
+    time: Duration,
     /// What it wrote to its log.
     log: Arc<Mutex<String>>,
     child: Child,
@@ -72,7 +74,7 @@ impl Runtime {
         let started = Instant::now();
         let mut child = command.spawn().unwrap();
         let log = gathered(child.stdout.take().unwrap());
-        let mut runtime = Self { init: Duration::ZERO, log, child, events, answers, _api: api };
+        let mut runtime = Self { init: Duration::ZERO, time, log, child, events, answers, _api: api };
         loop {
             match runtime.answers.recv_timeout(Duration::from_millis(100)) {
                 Ok(Answer::Failure(failure)) => return Err(failure),
@@ -95,7 +97,7 @@ impl Runtime {
     pub fn invoke(&self, event: &Value) -> Result<Value, Failure> {
         self.events.send(event.to_string()).unwrap();
         loop {
-            match self.answers.recv_timeout(Duration::from_mins(3)).unwrap() {
+            match self.answers.recv_timeout(self.time + Duration::from_mins(2)).unwrap() {
                 Answer::Ready => {}
                 Answer::Value(value) => return Ok(value),
                 Answer::Failure(failure) => return Err(failure),

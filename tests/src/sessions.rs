@@ -101,8 +101,13 @@ impl Operated {
             "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": REGION, "eventName": "ObjectCreated:Put",
             "eventTime": Timestamp::now().to_string(),
             "userIdentity": {"principalId": format!("AWS:AROAEXAMPLE:{}", self.target)},
-            "s3": {"s3SchemaVersion": "1.0", "bucket": {"name": bucket, "arn": format!("arn:aws:s3:::{bucket}")},
-                "object": {"key": self.key(), "size": 1000, "sequencer": "0055AED6DCD90281E5"}},
+            "requestParameters": {"sourceIPAddress": "192.0.2.1"},
+            "responseElements": {"x-amz-request-id": "C3D13FE58DE4C810", "x-amz-id-2": "FMyUVURIY8"},
+            "s3": {
+                "s3SchemaVersion": "1.0", "configurationId": "transcripts",
+                "bucket": {"name": bucket, "ownerIdentity": {"principalId": "A3NL1KOZZKExample"}, "arn": format!("arn:aws:s3:::{bucket}")},
+                "object": {"key": self.key(), "size": 1000, "eTag": "d41d8cd98f00b204e9800998ecf8427e", "sequencer": "0055AED6DCD90281E5"},
+            },
         }]});
         message(message_id, &body.to_string())
     }
