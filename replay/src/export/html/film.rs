@@ -201,7 +201,8 @@ mod tests {
             let screen: String = std::iter::repeat_with(&mut noise).take(80 * 24).collect();
             film.output(ms, screen.as_bytes()).unwrap();
         }
-        film.output(60_000, b"\x1b[2J\x1b[Hthe end").unwrap();
+        film.output(60_000, b"\x1b[2J\x1b[1;1H").unwrap();
+        film.output(60_000, b"the end").unwrap();
         let passed_over = film.passed_over;
         let (packed, _) = film.finish().unwrap();
         assert!(passed_over > 100, "{passed_over}");
