@@ -38,7 +38,7 @@ pub fn line(text: &str, limit: usize) -> String {
     kept
 }
 
-/// Several lines of plain text: as [`line`], but line feeds remain.
+/// Several lines of plain text: as [`line()`], but line feeds remain.
 pub fn lines(text: &str, limit: usize) -> Vec<String> {
     let kept: String = text.chars().take(limit).collect();
     let cut = text.chars().count().saturating_sub(limit);
@@ -49,7 +49,7 @@ pub fn lines(text: &str, limit: usize) -> Vec<String> {
     lines
 }
 
-/// Text for a chat message: as [`line`], and nothing that a chat program takes for markup, a mention or an entity.
+/// Text for a chat message: as [`line()`], and nothing that a chat program takes for markup, a mention or an entity.
 pub fn chat(text: &str, limit: usize) -> String {
     let inert = |c| match c {
         '*' => '∗',
