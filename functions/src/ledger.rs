@@ -204,9 +204,26 @@ impl Ledger {
         expect: Expect,
         now: Timestamp,
     ) -> Result<bool, TableError> {
+        let row = self.row(key, value, now)?;
+        self.table.write(row, expect).await
+    }
+
+    /// A row, to be written.
+    ///
+    /// # Errors
+    /// [`TableError::Layout`] if the value has no JSON.
+    pub fn row<T: Serialize>(&self, key: Key, value: &T, now: Timestamp) -> Result<Row, TableError> {
         let body = serde_json::to_string(value).map_err(|_| TableError::Layout)?;
         let expires = now.saturating_add(self.keep).unwrap_or(Timestamp::MAX);
-        self.table.write(Row { key, version: 0, body, expires }, expect).await
+        Ok(Row { key, version: 0, body, expires })
+    }
+
+    /// Writes all of these rows or none; `false` if somebody else was faster with one of them.
+    ///
+    /// # Errors
+    /// What the table answers.
+    pub async fn store_together(&self, rows: Vec<(Row, Expect)>) -> Result<bool, TableError> {
+        self.table.write_together(rows).await
     }
 
     /// Writes a row unless a live one is there; whether it was written.
@@ -391,12 +408,33 @@ impl Ledger {
     ///
     /// # Errors
     /// What the table answers.
-    pub async fn seen(&self, key: &str, finding: &str, now: Timestamp) -> Result<Option<Seen>, TableError> {
-        Ok(self.load(&self.key("K", key, format!("F#{finding}")), now).await?.value)
+    pub async fn seen(&self, key: &str, finding: &str, now: Timestamp) -> Result<Loaded<Seen>, TableError> {
+        self.load(&self.key("K", key, format!("F#{finding}")), now).await
     }
 
-    /// Remembers that a source showed a finding; it counts under the window under which it was seen first. `known` is
-    /// what was seen of it before.
+    /// Findings that were seen under a key, by their ids, at most [`QUERY_LIMIT`] behind the finding `after`; fewer mean
+    /// that there are no more.
+    ///
+    /// # Errors
+    /// What the table answers.
+    pub async fn all_seen(
+        &self,
+        key: &str,
+        after: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<(String, Loaded<Seen>)>, TableError> {
+        let (pk, prefix) = (self.partition("K", key), "F#".to_owned());
+        let after = after.map(|finding| format!("F#{finding}"));
+        let rows = self.table.query(Range { pk, prefix, after, until: None, limit: QUERY_LIMIT }).await?;
+        let found = rows.into_iter().map(|row| {
+            let value = if row.expires > now { Some(parse(&row)?) } else { None };
+            let finding = row.key.sk.strip_prefix("F#").unwrap_or_default().to_owned();
+            Ok((finding, Loaded { value, expect: Expect::Version(row.version) }))
+        });
+        found.collect()
+    }
+
+    /// Remembers that a finding was seen: as `expect` says, or else what is there is completed by the sources of `seen`.
     ///
     /// # Errors
     /// What the table answers.
@@ -404,29 +442,21 @@ impl Ledger {
         &self,
         key: &str,
         finding: &str,
-        known: Option<&Seen>,
-        opened: Timestamp,
-        source: &str,
+        seen: &Seen,
+        expect: Expect,
         now: Timestamp,
     ) -> Result<(), TableError> {
         let place = self.key("K", key, format!("F#{finding}"));
-        match known {
-            Some(seen) if seen.sources.iter().any(|known| known == source) => return Ok(()),
-            Some(_) => {}
-            None => {
-                let seen = Seen { opened, sources: vec![source.to_owned()] };
-                if self.store(place.clone(), &seen, Expect::Absent, now).await? {
-                    return Ok(());
-                }
-            }
+        if self.store(place.clone(), seen, expect, now).await? {
+            return Ok(());
         }
-        self.change(&place, now, |seen: Option<Seen>| {
-            let mut seen = seen.unwrap_or(Seen { opened, sources: Vec::new() });
-            if seen.sources.iter().any(|known| known == source) {
-                return None;
-            }
-            seen.sources.push(source.to_owned());
-            Some(seen)
+        self.change(&place, now, |known: Option<Seen>| {
+            let Some(mut known) = known else { return Some(seen.clone()) };
+            let count = known.sources.len();
+            let missing: Vec<_> =
+                seen.sources.iter().filter(|source| !known.sources.contains(source)).cloned().collect();
+            known.sources.extend(missing);
+            (known.sources.len() > count).then_some(known)
         })
         .await?;
         Ok(())

@@ -5,7 +5,7 @@
 //! attempt takes the claim over. Only then can an alert be published twice, with the same id.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -14,11 +14,14 @@ use crate::alert::Kind;
 use crate::dedup::{Observed, Seen, Sending, Step, Window, alert_id, step};
 use crate::draft::{Draft, DraftKind};
 use crate::ledger::table::{Expect, TableError};
-use crate::ledger::{ATTEMPTS, Due, Facts, FollowUps, Ledger, Other};
+use crate::ledger::{ATTEMPTS, Due, Facts, Ledger, Loaded, Other};
 use crate::sink::{SinkError, Sinks};
+
+use gathered::Gathered;
 
 mod cap;
 mod due;
+mod gathered;
 
 /// Different commands of one window that get rows of their own; of what comes after them only the number is told.
 pub const OTHERS_LIMIT: u64 = 500;
@@ -41,6 +44,8 @@ pub struct Outbox<'a> {
     pub lease: Timestamp,
     /// Windows that were met, whose initial alerts are settled.
     met: Mutex<BTreeMap<String, Met>>,
+    /// What is still to be written.
+    gathered: Mutex<Gathered>,
 }
 
 /// Caps and times of an [`Outbox`].
@@ -103,7 +108,7 @@ impl<'a> Outbox<'a> {
     /// An outbox for an invocation that ends at `deadline` at the latest.
     pub fn new(ledger: &'a Ledger, sinks: &'a Sinks, limits: Limits, by: &str, deadline: Timestamp) -> Self {
         let lease = deadline.saturating_add(LEASE_MARGIN).unwrap_or(deadline);
-        Self { ledger, sinks, limits, by: by.to_owned(), lease, met: Mutex::default() }
+        Self { ledger, sinks, limits, by: by.to_owned(), lease, met: Mutex::default(), gathered: Mutex::default() }
     }
 
     /// Settles something observed: its alert is sent, or it counts under one that was.
@@ -111,22 +116,43 @@ impl<'a> Outbox<'a> {
     /// # Errors
     /// What ledger and sinks answer. Nothing is lost if the same is observed again.
     pub async fn raise(&self, observed: &Observed, now: Timestamp) -> Result<Raised, OutboxError> {
-        if let Some(before) = &observed.before
-            && let Some(seen) = self.ledger.seen(before, &observed.finding_id, now).await?
-        {
-            let observed = Observed { key: before.clone(), before: None, ..observed.clone() };
-            return self.settle_one(&observed, Some(&seen), now).await;
+        let raised = self.gather(observed, now).await?;
+        self.flush(now).await?;
+        Ok(raised)
+    }
+
+    /// The same for one of many: what is to be sent is sent, what is only to be remembered is written in pieces, and
+    /// settled with the next [`Outbox::flush`].
+    ///
+    /// # Errors
+    /// What ledger and sinks answer. Nothing is lost if everything since the last flush is observed again.
+    pub async fn gather(&self, observed: &Observed, now: Timestamp) -> Result<Raised, OutboxError> {
+        let raised = self.settle_any(observed, now).await?;
+        if self.is_plenty() {
+            self.flush(now).await?;
         }
-        let seen = self.ledger.seen(&observed.key, &observed.finding_id, now).await?;
-        self.settle_one(observed, seen.as_ref(), now).await
+        Ok(raised)
+    }
+
+    async fn settle_any(&self, observed: &Observed, now: Timestamp) -> Result<Raised, OutboxError> {
+        if let Some(before) = &observed.before {
+            let seen = self.seen(before, &observed.finding_id, now).await?;
+            if seen.value.is_some() {
+                let observed = Observed { key: before.clone(), before: None, ..observed.clone() };
+                return self.settle_one(&observed, &seen, now).await;
+            }
+        }
+        let seen = self.seen(&observed.key, &observed.finding_id, now).await?;
+        self.settle_one(observed, &seen, now).await
     }
 
     async fn settle_one(
         &self,
         observed: &Observed,
-        seen: Option<&Seen>,
+        before: &Loaded<Seen>,
         now: Timestamp,
     ) -> Result<Raised, OutboxError> {
+        let seen = before.value.as_ref();
         let mut raised = Raised::Merged;
         for _ in 0..ATTEMPTS {
             let (window, expect) = self.window(&observed.key, now).await?;
@@ -136,7 +162,7 @@ impl<'a> Outbox<'a> {
                     if self.ledger.put_window(&observed.key, &window, expect, now).await? {
                         let opened = window.opened;
                         raised = self.deliver(&observed.key, window, true, now).await?;
-                        self.mark(observed, seen, opened, now).await?;
+                        self.mark(observed, before, opened);
                         return Ok(raised);
                     }
                 }
@@ -150,28 +176,19 @@ impl<'a> Outbox<'a> {
                         raised = self.deliver(&observed.key, window, false, now).await?;
                     }
                 }
-                (Step::Add { at_once }, Some(window)) => return self.add(observed, &window, at_once, now).await,
+                (Step::Add { at_once }, Some(window)) => {
+                    return self.add(observed, before, &window, at_once, now).await;
+                }
                 (Step::Merge | Step::Resume | Step::Add { .. }, window) => {
                     let known = seen.map(|seen| seen.opened);
                     if let Some(opened) = known.or(window.map(|window| window.opened)) {
-                        self.mark(observed, seen, opened, now).await?;
+                        self.mark(observed, before, opened);
                     }
                     return Ok(raised);
                 }
             }
         }
         Err(TableError::Contended.into())
-    }
-
-    async fn mark(
-        &self,
-        observed: &Observed,
-        seen: Option<&Seen>,
-        opened: Timestamp,
-        now: Timestamp,
-    ) -> Result<(), OutboxError> {
-        let Observed { key, finding_id, source, .. } = observed;
-        Ok(self.ledger.mark_seen(key, finding_id, seen, opened, source, now).await?)
     }
 
     /// The latest window of a key; one whose initial alert is settled and that is still open is read once.
@@ -190,15 +207,26 @@ impl<'a> Outbox<'a> {
     }
 
     fn met(&self, key: &str) -> Option<Met> {
-        self.met.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.mets().get(key).cloned()
     }
 
     fn meet(&self, key: &str, window: &Window) {
-        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut met = self.mets();
         if met.len() >= MET_LIMIT {
-            met.clear();
+            // What was counted and is not written yet stays.
+            met.retain(|_, met| met.unlisted > 0);
         }
-        met.insert(key.to_owned(), Met { window: window.clone(), due: None, others: 0, unlisted: 0 });
+        let new = Met { window: window.clone(), due: None, others: 0, unlisted: 0 };
+        let known = met.entry(key.to_owned()).or_insert_with(|| new.clone());
+        if known.window.opened == window.opened {
+            known.window = window.clone();
+        } else {
+            *known = new;
+        }
+    }
+
+    fn mets(&self) -> MutexGuard<'_, BTreeMap<String, Met>> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a window's initial alert, which this invocation has claimed, and confirms it.
@@ -282,12 +310,13 @@ impl<'a> Outbox<'a> {
     async fn add(
         &self,
         observed: &Observed,
+        before: &Loaded<Seen>,
         window: &Window,
         at_once: bool,
         now: Timestamp,
     ) -> Result<Raised, OutboxError> {
         if observed.command == window.command && !at_once {
-            self.mark(observed, None, window.opened, now).await?;
+            self.mark(observed, before, window.opened);
             return Ok(Raised::Merged);
         }
         let opened = window.opened;
@@ -301,25 +330,24 @@ impl<'a> Outbox<'a> {
             listed: false,
             claimed_until,
         };
-        let raised = if self.is_full(&observed.key) && !at_once {
+        self.note_follow_up(&observed.key, opened, now).await?;
+        let raised = if at_once {
+            if self.ledger.store_new(place, &other, now).await? {
+                self.escalate(observed, window, now).await?;
+                Raised::Sent
+            } else {
+                Raised::Merged
+            }
+        } else if self.is_full(&observed.key) {
             self.count_unlisted(&observed.key);
             Raised::Listed
+        } else if self.list(place, other) {
+            self.count_other(&observed.key);
+            Raised::Listed
         } else {
-            self.note_follow_up(&observed.key, opened, now).await?;
-            let new = self.ledger.store_new(place.clone(), &other, now).await?;
-            if new {
-                self.count_other(&observed.key);
-            }
-            match (new, at_once) {
-                (true, true) => {
-                    self.escalate(observed, window, now).await?;
-                    Raised::Sent
-                }
-                (true, false) => Raised::Listed,
-                (false, _) => Raised::Merged,
-            }
+            Raised::Merged
         };
-        self.mark(observed, None, opened, now).await?;
+        self.mark(observed, before, opened);
         Ok(raised)
     }
 
@@ -351,7 +379,7 @@ impl<'a> Outbox<'a> {
             return Ok(());
         }
         self.ledger.put_due(at, &Due::FollowUp { key: key.to_owned(), opened }, now).await?;
-        if let Some(met) = self.met.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
+        if let Some(met) = self.mets().get_mut(key) {
             met.due = Some(minute);
         }
         Ok(())
@@ -362,38 +390,15 @@ impl<'a> Outbox<'a> {
     }
 
     fn count_other(&self, key: &str) {
-        if let Some(met) = self.met.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
+        if let Some(met) = self.mets().get_mut(key) {
             met.others += 1;
         }
     }
 
     fn count_unlisted(&self, key: &str) {
-        if let Some(met) = self.met.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
+        if let Some(met) = self.mets().get_mut(key) {
             met.unlisted += 1;
         }
-    }
-
-    /// Writes what was only counted so far; to be called when everything is raised.
-    ///
-    /// # Errors
-    /// What the ledger answers.
-    pub async fn finish(&self, now: Timestamp) -> Result<(), OutboxError> {
-        let mut counted = Vec::new();
-        for (key, met) in self.met.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
-            let unlisted = std::mem::take(&mut met.unlisted);
-            if unlisted > 0 {
-                counted.push((key.clone(), met.window.opened, unlisted));
-            }
-        }
-        for (key, opened, unlisted) in counted {
-            let place = self.ledger.key("K", &key, format!("FU#{}", opened.as_millisecond()));
-            let count = |state: Option<FollowUps>| {
-                let state = state.unwrap_or_default();
-                Some(FollowUps { unlisted: state.unlisted.saturating_add(unlisted), ..state })
-            };
-            self.ledger.change(&place, now, count).await?;
-        }
-        Ok(())
     }
 
     /// The principal of a session has become known: alerts that were sent without it get their update.

@@ -1,5 +1,7 @@
 //! Records are read: S3 objects and API calls, from their first byte to their receipt.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use warden_rules::{Level, RuleSet};
 use warden_session::timeline::Deviation;
@@ -59,9 +61,24 @@ impl Reading<'_> {
         let started = self.started(origin.named.as_ref()).await?;
         let policy = self.app.policy(self.rules);
         let mut feed = Feed::new(policy, origin.clone(), started.clone(), self.app.config.size_cap);
-        self.feed(&mut feed, &mut opened).await?;
+        match self.feed(&mut feed, &mut opened).await {
+            Ok(()) => {}
+            Err(Failure::OutOfTime) => {
+                return Box::pin(self.out_of_time(&origin, &mut feed, &opened)).await;
+            }
+            Err(failure) => {
+                // What was found so far is not lost with it.
+                self.outbox.flush(self.invocation.now()).await?;
+                return Err(failure);
+            }
+        }
         let ended = feed.finish();
-        self.drain(&mut feed, false).await?;
+        match self.drain(&mut feed, false).await {
+            Err(Failure::OutOfTime) => {
+                return Box::pin(self.out_of_time(&origin, &mut feed, &opened)).await;
+            }
+            drained => drained?,
+        }
         self.app.count(Metric::BytesRead, feed.bytes());
         let Some(audit) = feed.audit() else { return self.unrecognised(&origin, &feed, &opened).await };
         complain(audit, ended, &opened);
@@ -116,6 +133,7 @@ impl Reading<'_> {
         reader.feed(text.as_bytes(), &mut |item| items.push(item));
         reader.finish(&mut |item| items.push(item));
         self.items(&mut audit, items, true).await?;
+        self.outbox.flush(self.invocation.now()).await?;
         self.count(audit.summary());
         Ok(())
     }
@@ -129,12 +147,45 @@ impl Reading<'_> {
                 if feed.is_over() {
                     return Ok(());
                 }
-            }
-            if self.invocation.is_over() {
-                return Err(Failure::OutOfTime);
+                if self.invocation.is_over() {
+                    return Err(Failure::OutOfTime);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Time is up within an object. What was found is kept, so that the next attempt gets further; that there is
+    /// more is told, for the last attempt looks no different from this one.
+    async fn out_of_time(&self, origin: &Origin, feed: &mut Feed<'_>, opened: &Opened) -> Result<(), Failure> {
+        let now = self.invocation.now();
+        self.outbox.flush(now).await?;
+        let bytes = feed.bytes();
+        let (mut summary, mut kind, mut sessions) = (Summary::default(), "transcript", BTreeSet::new());
+        if let Some(audit) = feed.audit() {
+            (summary, kind) = (audit.summary().clone(), audit.source_kind());
+            sessions.extend(summary.claims.keys().filter(|session| !session.is_empty()).cloned());
+        }
+        sessions.extend(origin.named.as_ref().map(ToString::to_string));
+        self.app.count(Metric::Incomplete, 1);
+        self.app.count(Metric::BytesRead, bytes);
+        let draft = Draft {
+            facts: Facts { session: sessions.first().cloned(), ..Facts::default() },
+            evidence: Some(origin.path.clone()),
+            evidence_version: origin.version.clone(),
+            // The same words for every attempt: they are told once.
+            notes: vec![format!("The object has {} bytes. It is tried again; what was found is kept.", opened.length)],
+            ..Draft::new(DraftKind::Audit, Level::High, "A record could not be read in the function's time")
+        };
+        self.outbox.raise(&notice(draft, &origin.path), now).await?;
+        // Of a part there is no digest that could be compared with that of the whole.
+        let part = self.receipt(kind, origin, opened, feed, &summary, Ended::Whole);
+        let part = Receipt { sha256: None, result: Scan::Incomplete, ..part };
+        for session in &sessions {
+            self.app.ledger.put_receipt(session, &part, now).await?;
+        }
+        tracing::warn!(read = bytes, of = opened.length, "no time was left within an object");
+        Err(Failure::OutOfTime)
     }
 
     async fn drain(&self, feed: &mut Feed<'_>, live: bool) -> Result<(), Failure> {
@@ -144,7 +195,7 @@ impl Reading<'_> {
             return self.items(audit, items, live).await;
         }
         let observed = audit.take();
-        self.raise(observed, None).await
+        self.gather(observed, None).await
     }
 
     /// Audits the items of API calls, each of which may tell who started a session.
@@ -156,7 +207,7 @@ impl Reading<'_> {
             audit.item(item);
             let observed = audit.take();
             let source = if live { Source::CloudTrail } else { Source::Stored };
-            self.raise(observed, Some(source)).await?;
+            self.gather(observed, Some(source)).await?;
         }
         Ok(())
     }
@@ -225,9 +276,19 @@ impl Reading<'_> {
         Ok(self.app.ledger.facts(session.as_str(), None, self.invocation.now()).await?)
     }
 
-    /// Settles what was observed. With a source, what its rule asks for is considered first.
+    /// Settles what was observed, and everything that was gathered before.
     async fn raise(&self, observed: Vec<Observed>, source: Option<Source>) -> Result<(), Failure> {
+        self.gather(observed, source).await?;
+        Ok(self.outbox.flush(self.invocation.now()).await?)
+    }
+
+    /// Gathers what was observed, for a later [`Outbox::flush`]; alerts are sent at once. With a source, what its rule asks
+    /// for is considered first.
+    async fn gather(&self, observed: Vec<Observed>, source: Option<Source>) -> Result<(), Failure> {
         for mut observed in observed {
+            if self.invocation.is_over() {
+                return Err(Failure::OutOfTime);
+            }
             let now = self.invocation.now();
             if observed.draft.kind == DraftKind::IdentityConflict {
                 self.app.count(Metric::IdentityConflicts, 1);
@@ -245,7 +306,7 @@ impl Reading<'_> {
                 Box::pin(respond(self.app, self.invocation, &mut observed, rule.response, source, identity)).await?;
             }
             // On the heap: the calls behind it make a large future.
-            let metric = match Box::pin(self.outbox.raise(&observed, now)).await? {
+            let metric = match Box::pin(self.outbox.gather(&observed, now)).await? {
                 Raised::Sent => Metric::AlertsSent,
                 Raised::Merged => Metric::AlertsMerged,
                 Raised::Listed => Metric::AlertsListed,

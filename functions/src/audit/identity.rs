@@ -104,9 +104,11 @@ pub fn lateness(
 /// A receipt of the same object with other content: the object was replaced.
 pub fn replaced<'r>(receipts: &'r [Receipt], new: &Receipt) -> Option<&'r Receipt> {
     receipts.iter().find(|old| {
-        let other = match (&old.sha256, &new.sha256) {
-            (Some(old), Some(new)) => old != new,
-            _ => old.version != new.version,
+        let other = match (&old.version, &new.version, &old.sha256, &new.sha256) {
+            // A version never changes: what differs is only how much of it was read.
+            (Some(old), Some(new), ..) if old == new => false,
+            (_, _, Some(old), Some(new)) => old != new,
+            (old, new, ..) => old != new,
         };
         old.path == new.path && old.kind == new.kind && other
     })

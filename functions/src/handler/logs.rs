@@ -45,7 +45,7 @@ pub async fn handle(app: &App, invocation: &Invocation, event: &[u8]) -> Result<
         }
         results.push((delivery.id.unwrap_or_default(), result));
     }
-    outbox.finish(invocation.now()).await?;
+    outbox.flush(invocation.now()).await?;
     answer(delivered.carrier, results, event)
 }
 
@@ -313,7 +313,7 @@ impl Follower<'_> {
             if self.invocation.is_over() {
                 return Err(Failure::OutOfTime);
             }
-            let metric = match self.outbox.raise(observed, now).await? {
+            let metric = match Box::pin(self.outbox.gather(observed, now)).await? {
                 Raised::Sent => Metric::AlertsSent,
                 Raised::Merged => Metric::AlertsMerged,
                 Raised::Listed => Metric::AlertsListed,
@@ -321,7 +321,7 @@ impl Follower<'_> {
             };
             self.app.count(metric, 1);
         }
-        Ok(())
+        Ok(self.outbox.flush(now).await?)
     }
 
     /// Notes where the reading stands, and that the session was read; `false` if somebody else was faster.

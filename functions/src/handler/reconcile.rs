@@ -68,7 +68,7 @@ pub async fn handle(app: &App, invocation: &Invocation, event: &[u8]) -> Result<
     let due = outbox.send_due(now).await;
     let run = Reconciler { app, invocation, outbox: &outbox, now };
     let judged = Box::pin(run.sessions(input.run)).await;
-    outbox.finish(invocation.now()).await?;
+    outbox.flush(invocation.now()).await?;
     let (sent, judged) = (due?, judged?);
     Ok(json!({ "sent": sent, "sessions": judged }))
 }

@@ -36,7 +36,7 @@ pub(super) async fn handle(app: &App, invocation: &Invocation, event: &[u8], tak
         }
         results.push((delivery.id.unwrap_or_default(), result));
     }
-    outbox.finish(invocation.now()).await?;
+    outbox.flush(invocation.now()).await?;
     answer(delivered.carrier, results, event)
 }
 
@@ -60,7 +60,7 @@ async fn one(reading: &Reading<'_>, work: Work, takes: Takes) -> Result<(), Fail
             tracing::debug!(what, "nothing to read");
             Ok(())
         }
-        (Work::Object(object), _) => reading.object(&object).await,
+        (Work::Object(object), _) => Box::pin(reading.object(&object)).await,
         (Work::ApiCall(record), Takes::ObjectsAndCalls) => reading.api_call(&record).await,
         (Work::Logs(batch), Takes::ObjectsAndCalls) => match batch.api_calls() {
             Some(records) => reading.api_call_log(&batch, &records).await,

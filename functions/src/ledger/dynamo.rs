@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use jiff::Timestamp;
 
 use super::table::{BODY_LIMIT, Expect, Key, Pending, Range, Row, SCHEMA, Table, TableError};
@@ -36,35 +36,42 @@ impl Dynamo {
         if row.body.len() > BODY_LIMIT {
             return Err(TableError::TooLong { length: row.body.len() });
         }
-        let set = "SET body = :body, expires = :expires, #schema = :schema, v = if_not_exists(v, :zero) + :one";
         let request = self.clients.dynamodb().await.update_item().table_name(&self.name);
         let request = request
             .set_key(Some(key_item(&row.key)))
-            .update_expression(set)
+            .update_expression(SET)
             .expression_attribute_names("#schema", "schema")
-            .expression_attribute_values(":body", AttributeValue::S(row.body))
-            .expression_attribute_values(":expires", number(row.expires.as_second()))
-            .expression_attribute_values(":schema", number(SCHEMA))
-            .expression_attribute_values(":zero", number(0))
-            .expression_attribute_values(":one", number(1));
-        let request = match expect {
-            Expect::Absent => request.condition_expression("attribute_not_exists(pk)"),
-            Expect::Version(version) => {
-                request.condition_expression("v = :v").expression_attribute_values(":v", number(version))
-            }
-            Expect::Any => request,
-        };
+            .set_expression_attribute_values(Some(values(row, expect)))
+            .set_condition_expression(condition(expect));
         done(request.send().await)
+    }
+
+    async fn write_rows(&self, rows: Vec<(Row, Expect)>) -> Result<bool, TableError> {
+        let mut request = self.clients.dynamodb().await.transact_write_items();
+        for (row, expect) in rows {
+            let update = Update::builder()
+                .table_name(&self.name)
+                .set_key(Some(key_item(&row.key)))
+                .update_expression(SET)
+                .expression_attribute_names("#schema", "schema")
+                .set_expression_attribute_values(Some(values(row, expect)))
+                .set_condition_expression(condition(expect));
+            let update = update.build().map_err(|_| TableError::Layout)?;
+            request = request.transact_items(TransactWriteItem::builder().update(update).build());
+        }
+        match request.send().await {
+            // Whatever it was cancelled for: whoever writes the rows one by one will learn.
+            Err(error) if error.code() == Some("TransactionCanceledException") => Ok(false),
+            answer => done(answer),
+        }
     }
 
     async fn remove_row(&self, key: &Key, expect: Expect) -> Result<bool, TableError> {
         let request = self.clients.dynamodb().await.delete_item().table_name(&self.name).set_key(Some(key_item(key)));
+        let request = request.set_condition_expression(condition(expect));
         let request = match expect {
-            Expect::Absent => request.condition_expression("attribute_not_exists(pk)"),
-            Expect::Version(version) => {
-                request.condition_expression("v = :v").expression_attribute_values(":v", number(version))
-            }
-            Expect::Any => request,
+            Expect::Version(version) => request.expression_attribute_values(":v", number(version)),
+            Expect::Absent | Expect::Any => request,
         };
         done(request.send().await)
     }
@@ -114,12 +121,42 @@ impl Table for Dynamo {
         Box::pin(self.write_row(row, expect))
     }
 
+    fn write_together(&self, rows: Vec<(Row, Expect)>) -> Pending<'_, bool> {
+        Box::pin(self.write_rows(rows))
+    }
+
     fn remove<'a>(&'a self, key: &'a Key, expect: Expect) -> Pending<'a, bool> {
         Box::pin(self.remove_row(key, expect))
     }
 
     fn query(&self, range: Range) -> Pending<'_, Vec<Row>> {
         Box::pin(async move { self.query_rows(&range).await })
+    }
+}
+
+const SET: &str = "SET body = :body, expires = :expires, #schema = :schema, v = if_not_exists(v, :zero) + :one";
+
+/// Values of [`SET`] and of the condition.
+fn values(row: Row, expect: Expect) -> Item {
+    let values = [
+        (":body", AttributeValue::S(row.body)),
+        (":expires", number(row.expires.as_second())),
+        (":schema", number(SCHEMA)),
+        (":zero", number(0)),
+        (":one", number(1)),
+    ];
+    let expected = match expect {
+        Expect::Version(version) => Some((":v", number(version))),
+        Expect::Absent | Expect::Any => None,
+    };
+    values.into_iter().chain(expected).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn condition(expect: Expect) -> Option<String> {
+    match expect {
+        Expect::Absent => Some("attribute_not_exists(pk)".to_owned()),
+        Expect::Version(_) => Some("v = :v".to_owned()),
+        Expect::Any => None,
     }
 }
 

@@ -73,6 +73,22 @@ impl Table for Memory {
         })
     }
 
+    fn write_together(&self, together: Vec<(Row, Expect)>) -> Pending<'_, bool> {
+        Box::pin(async move {
+            self.call(|rows| {
+                let version = |rows: &BTreeMap<Key, Row>, key: &Key| rows.get(key).map(|row| row.version);
+                let all = together.iter().all(|(row, expect)| holds(version(rows, &row.key), *expect));
+                if all {
+                    for (mut row, _) in together {
+                        row.version = version(rows, &row.key).unwrap_or_default() + 1;
+                        rows.insert(row.key.clone(), row);
+                    }
+                }
+                all
+            })
+        })
+    }
+
     fn remove<'a>(&'a self, key: &'a Key, expect: Expect) -> Pending<'a, bool> {
         Box::pin(async move {
             self.call(|rows| {

@@ -14,6 +14,12 @@ pub const SCHEMA: u32 = 1;
 /// Longest body of a row, in bytes: `DynamoDB` takes items of up to 400 KB, names and keys included.
 pub const BODY_LIMIT: usize = 380 * 1024;
 
+/// Most rows that are written together. Source: `TransactWriteItems` of `DynamoDB`.
+pub const TOGETHER_LIMIT: usize = 100;
+
+/// Most bytes of them: `DynamoDB` takes 4 MB, names and keys included.
+pub const TOGETHER_BYTES: usize = 1024 * 1024;
+
 /// Place of a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -68,6 +74,9 @@ pub trait Table: fmt::Debug + Send + Sync {
     fn read<'a>(&'a self, key: &'a Key) -> Pending<'a, Option<Row>>;
     /// Writes a row as the version that follows the expected one; `false` if what was expected does not hold.
     fn write(&self, row: Row, expect: Expect) -> Pending<'_, bool>;
+    /// Writes all of these rows, each as [`Table::write`] would, or none of them; `false` if something expected does not
+    /// hold. At most [`TOGETHER_LIMIT`] different rows, of [`TOGETHER_BYTES`] at most.
+    fn write_together(&self, rows: Vec<(Row, Expect)>) -> Pending<'_, bool>;
     /// Removes a row; `false` if what was expected does not hold.
     fn remove<'a>(&'a self, key: &'a Key, expect: Expect) -> Pending<'a, bool>;
     /// Rows of a range. Fewer than the limit means that there are no more.

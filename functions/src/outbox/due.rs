@@ -20,6 +20,18 @@ const BYTES_PER_ALERT: usize = 96 * 1024;
 /// Most rows that say what is due, for one run.
 const DUE_LIMIT: u32 = 100;
 
+/// What the follow-ups of one window have in common.
+#[derive(Clone, Copy, Debug)]
+struct Listing<'a> {
+    key: &'a str,
+    opened: Timestamp,
+    /// Where it stands how many were sent.
+    place: &'a Key,
+    /// What they come after, if that is known.
+    first: Option<&'a Draft>,
+    count: u64,
+}
+
 impl Outbox<'_> {
     /// Sends what is due by now; how many alerts were sent. What fails stays due, and keeps nothing from the rest.
     ///
@@ -71,47 +83,76 @@ impl Outbox<'_> {
         mut state: FollowUps,
         now: Timestamp,
     ) -> Result<u32, OutboxError> {
-        let prefix = format!("C#{}#", opened.as_millisecond());
-        let mut rows = self.ledger.list::<Other>("K", key, &prefix, now).await?;
-        rows.retain(|(_, other)| !other.listed);
-        let all = rows.len();
-        rows.retain(|(_, other)| other.claimed_until.is_none_or(|until| until <= now));
-        if rows.len() < all {
+        let (mut sent, mut after, mut waits) = (0, None, false);
+        let window = self.ledger.window(key, now).await?.value.filter(|window| window.opened == opened);
+        let count = self.count_seen(key, opened, now).await?;
+        let first = window.as_ref().map(|window: &Window| &window.first);
+        let about = Listing { key, opened, place, first, count };
+        loop {
+            let prefix = format!("C#{}#", opened.as_millisecond());
+            let pk = self.ledger.key("K", key, "").pk;
+            let range = Range { pk, prefix, after, until: None, limit: QUERY_LIMIT };
+            let mut rows = self.ledger.rows::<Other>(range, now).await?;
+            let full = rows.len() >= QUERY_LIMIT as usize;
+            after = rows.last().map(|(place, _)| place.sk.clone());
+            rows.retain(|(_, other)| !other.listed);
+            let all = rows.len();
+            rows.retain(|(_, other)| other.claimed_until.is_none_or(|until| until <= now));
+            waits |= rows.len() < all;
+            rows.sort_by(|(_, one), (_, two)| (one.at, &one.finding_id).cmp(&(two.at, &two.finding_id)));
+            for chunk in chunks(&rows, |(_, other)| &other.draft) {
+                let drafts: Vec<&Draft> = chunk.iter().map(|(_, other)| &other.draft).collect();
+                self.tell(&about, &mut state, &drafts, now).await?;
+                for (place, _) in chunk {
+                    let listed = |other: Option<Other>| other.map(|other| Other { listed: true, ..other });
+                    self.ledger.change(place, now, listed).await?;
+                }
+                sent += 1;
+            }
+            if !full {
+                break;
+            }
+        }
+        if let Some(first) = first.filter(|_| state.unlisted > state.told) {
+            // Nothing is left to list, but there was more than was listed.
+            self.tell(&Listing { first: None, ..about }, &mut state, &[first], now).await?;
+            sent += 1;
+        }
+        if waits {
             // Somebody is sending one at once; if they fail, it is listed next time.
             let at = now.saturating_add(self.limits.follow_up).unwrap_or(now);
             self.ledger.put_due(at, &Due::FollowUp { key: key.to_owned(), opened }, now).await?;
         }
-        rows.sort_by(|(_, one), (_, two)| (one.at, &one.finding_id).cmp(&(two.at, &two.finding_id)));
-        let Some((_, newest)) = rows.last() else { return Ok(0) };
-        let window = self.ledger.window(key, now).await?.value.filter(|window| window.opened == opened);
-        let known = self.known(&newest.draft, now).await?;
-        let count = self.count_seen(key, opened, now).await?;
-        let mut sent = 0;
-        for chunk in chunks(&rows, |(_, other)| &other.draft) {
-            let id = alert_id(key, opened, "follow-up", state.sent);
-            let first = window.as_ref().map(|window: &Window| &window.first);
-            let drafts: Vec<&Draft> = chunk.iter().map(|(_, other)| &other.draft).collect();
-            let Some(mut alert) = gathered(first, &drafts, known.as_ref(), id, key, now) else { continue };
-            alert.kind = Kind::FollowUp;
-            alert.update_of = Some(alert_id(key, opened, "initial", 0));
-            alert.count = count;
-            if state.unlisted > state.told {
-                let more = state.unlisted - state.told;
-                alert.notes.push(format!("{more} further commands are not listed: the evidence has them"));
-            }
-            self.sinks.send(&alert, &mut Vec::new()).await?;
-            state.sent += 1;
-            state.told = state.told.max(state.unlisted);
-            let (count, told) = (state.sent, state.told);
-            let tell = |state: Option<FollowUps>| state.map(|state| FollowUps { sent: count, told, ..state });
-            self.ledger.change(place, now, tell).await?;
-            for (place, _) in chunk {
-                let listed = |other: Option<Other>| other.map(|other| Other { listed: true, ..other });
-                self.ledger.change(place, now, listed).await?;
-            }
-            sent += 1;
-        }
         Ok(sent)
+    }
+
+    /// Sends one follow-up, and notes that it was sent.
+    async fn tell(
+        &self,
+        about: &Listing<'_>,
+        state: &mut FollowUps,
+        drafts: &[&Draft],
+        now: Timestamp,
+    ) -> Result<(), OutboxError> {
+        let Listing { key, opened, place, first, count } = *about;
+        let Some(newest) = drafts.last() else { return Ok(()) };
+        let known = self.known(newest, now).await?;
+        let id = alert_id(key, opened, "follow-up", state.sent);
+        let Some(mut alert) = gathered(first, drafts, known.as_ref(), id, key, now) else { return Ok(()) };
+        alert.kind = Kind::FollowUp;
+        alert.update_of = Some(alert_id(key, opened, "initial", 0));
+        alert.count = count;
+        if state.unlisted > state.told {
+            let more = state.unlisted - state.told;
+            alert.notes.push(format!("{more} further commands are not listed: the evidence has them"));
+        }
+        self.sinks.send(&alert, &mut Vec::new()).await?;
+        state.sent += 1;
+        state.told = state.told.max(state.unlisted);
+        let (count, told) = (state.sent, state.told);
+        let tell = |state: Option<FollowUps>| state.map(|state| FollowUps { sent: count, told, ..state });
+        self.ledger.change(place, now, tell).await?;
+        Ok(())
     }
 
     /// How often what a window is about was seen: the maximum over kinds of sources.

@@ -3,11 +3,17 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use jiff::SignedDuration;
 use warden_functions::alert::Kind;
+use warden_functions::app::Invocation;
+use warden_functions::error::Failure;
+use warden_functions::handler::transcripts;
+use warden_functions::ledger::Scan;
 use warden_functions::ledger::table::TableError;
 
 use crate::support::{
-    BUCKET, NODE, PRINCIPAL, SESSION, Twin, key, pass, recorded, sqs, started, store, stored, streamed, twin,
+    BUCKET, NODE, PRINCIPAL, SESSION, Twin, busy_clock, clock, key, pass, recorded, sqs, started, store, stored,
+    streamed, twin,
 };
 
 const COMMANDS: &[&str] = &[
@@ -174,7 +180,7 @@ async fn a_crash_at_any_call_of_the_ledger_loses_nothing() {
         twin.transcripts("third", &event).await.unwrap();
         for _ in 0..3 {
             pass(400);
-            let _ = twin.app.outbox(&crate::support::invocation("due")).send_due(crate::support::clock()).await;
+            let _ = twin.app.outbox(&crate::support::invocation("due")).send_due(clock()).await;
         }
         let initials = twin.initials();
         assert_eq!(initials.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "call {n}");
@@ -230,6 +236,7 @@ async fn ten_thousand_findings_in_one_session_are_bounded() {
     let events = Events::new();
     let twin = twin(store(&commands, Some("1")), &[]);
     events.deliver(&twin, What::Transcript, 0).await;
+    let written = twin.table.calls();
     for _ in 0..10 {
         pass(400);
         twin.send_due().await;
@@ -239,10 +246,82 @@ async fn ten_thousand_findings_in_one_session_are_bounded() {
     for alert in &alerts {
         let _ = write!(note, "{}", alert.notes.join(" "));
     }
-    println!("10,000 findings: {} alerts, {} calls of the ledger", alerts.len(), twin.table.calls());
+    let calls = twin.table.calls();
+    println!("10,000 findings: {} alerts, {calls} calls of the ledger ({written} to settle them)", alerts.len());
+    assert_eq!(twin.seen().len(), attacks.len());
+    assert!(written < 1000, "{written} calls");
     assert!(alerts.len() < 40, "{}", alerts.len());
     assert!(note.contains("further commands"), "nobody says what is not listed");
     assert!(alerts.iter().all(|alert| alert.machine_json().len() < 256 * 1024));
+}
+
+#[tokio::test]
+async fn a_crash_at_any_call_among_many_findings_loses_nothing() {
+    let attacks: Vec<String> = (0..110).map(|n| format!("head -n {n} /etc/shadow")).collect();
+    let commands: Vec<&str> = attacks.iter().map(String::as_str).collect();
+    let event = stored(SESSION, Some("1"), NODE);
+    let whole = twin(store(&commands, Some("1")), &[]);
+    whole.transcripts("whole", &event).await.unwrap();
+    for n in 0..whole.table.calls() {
+        let twin = twin(store(&commands, Some("1")), &[]);
+        twin.table.fail(n, TableError::Timeout);
+        let _ = twin.transcripts("first", &event).await;
+        pass(120);
+        let _ = twin.transcripts("second", &event).await;
+        pass(400);
+        twin.send_due().await;
+        assert!(attacks.iter().all(|attack| twin.shown().contains(attack)), "call {n}");
+        assert_eq!(twin.seen().len(), attacks.len(), "call {n}");
+        assert!(twin.initials().values().flatten().all(|id| twin.initials().values().any(|ids| ids[0] == *id)));
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_takes_too_long_is_told_and_what_was_found_is_kept() {
+    let attacks: Vec<String> = (0..300).map(|n| format!("head -n {n} /etc/shadow")).collect();
+    let commands: Vec<&str> = attacks.iter().map(String::as_str).collect();
+    let twin = twin(store(&commands, Some("1")), &[]);
+    let event = stored(SESSION, Some("1"), NODE);
+    let mut seen = Vec::new();
+    for n in 0..3 {
+        let deadline = clock() + SignedDuration::from_secs(30);
+        let invocation = Invocation { id: n.to_string(), deadline, clock: busy_clock };
+        let answer = transcripts::handle(&twin.app, &invocation, event.to_string().as_bytes()).await;
+        assert!(clock() < deadline, "attempt {n} ran past its deadline");
+        seen.push(twin.seen().len());
+        assert_eq!(answer.unwrap_err(), Failure::OutOfTime);
+        let told = twin.of(Kind::Audit);
+        assert!(told.iter().any(|alert| alert.title.contains("time")), "attempt {n}");
+        let receipts = twin.app.ledger.receipts(SESSION, clock()).await.unwrap();
+        assert!(receipts.iter().all(|receipt| receipt.result == Scan::Incomplete));
+    }
+    println!("findings settled after each attempt: {seen:?}");
+    assert!(seen.first() > Some(&0) && seen.windows(2).all(|pair| pair[0] <= pair[1]), "{seen:?}");
+    assert_eq!(twin.of(Kind::Audit).len(), 1);
+    assert_eq!(twin.of(Kind::IdentityConflict).len(), 0, "a part is no other version");
+    // Whoever has the time reads all of it, and what was settled before is not settled again.
+    let before = twin.initials();
+    twin.transcripts("whole", &event).await.unwrap();
+    assert_eq!((twin.seen().len(), twin.initials()), (attacks.len(), before));
+}
+
+#[tokio::test]
+async fn more_commands_than_one_page_are_all_listed() {
+    let attacks: Vec<String> = (0..1200).map(|n| format!("head -n {n} /etc/shadow")).collect();
+    let twin = twin(store(&[], Some("1")), &[]);
+    // A log stream: many invocations, one window.
+    let start = started(SESSION, PRINCIPAL, NODE);
+    twin.cloudtrail("start", &start).await.unwrap();
+    for (n, batch) in attacks.chunks(300).enumerate() {
+        let commands: Vec<&str> = batch.iter().map(String::as_str).collect();
+        pass(1);
+        twin.logs(&format!("{n}"), &streamed(SESSION, PRINCIPAL, NODE, &commands)).await.unwrap();
+    }
+    pass(400);
+    twin.send_due().await;
+    let shown = twin.shown();
+    let missing = attacks.iter().filter(|attack| !shown.contains(*attack)).count();
+    assert_eq!(missing, 0, "of {} commands", attacks.len());
 }
 
 #[tokio::test]

@@ -236,6 +236,13 @@ impl Table for Yielding {
         })
     }
 
+    fn write_together(&self, rows: Vec<(Row, Expect)>) -> Pending<'_, bool> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.0.write_together(rows).await
+        })
+    }
+
     fn remove<'a>(&'a self, key: &'a Key, expect: Expect) -> Pending<'a, bool> {
         Box::pin(async move {
             tokio::task::yield_now().await;
