@@ -9,8 +9,9 @@ use crate::record::OnError;
 
 /// Knows what was done inside AWS Session Manager sessions.
 ///
-/// Reads what AWS keeps of a session (S3 transcripts, CloudWatch log streams, CloudTrail records), works out which commands
-/// were really run, and matches them and the API calls against Sigma rules.
+/// Reads what AWS keeps of a session (S3 transcripts, CloudWatch log streams, CloudTrail records) and what was captured of
+/// its data channel, works out which commands were really run, matches them and the API calls against Sigma rules, and
+/// verifies, replays and exports the session as evidence.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -22,13 +23,13 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 clean, 1 findings, 2 bad usage or unreadable input, 3 done but incomplete (truncated, size cap reached);
-if several hold, the highest.";
+Exit codes: 0 clean, 1 findings, 2 bad usage or unreadable input, 3 done but incomplete (messages are missing or stay
+encrypted, the record is cut, a size cap was reached); if several hold, the highest.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Run the rules over transcripts, log streams and CloudTrail records
+    /// Run the rules over transcripts, log streams, CloudTrail records, captures and recordings
     Scan(Scan),
     /// List the commands that were run
     Commands(Commands),
@@ -82,7 +83,14 @@ pub(crate) struct Inputs {
     /// Files or folders; `-` is standard input. The kind is recognised from the content; gzip and zstd are transparent
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
-    /// What the named files are, whatever they look like
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+/// How an input is read.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Reading {
+    /// What the named input is, whatever it looks like
     #[arg(long, value_enum)]
     pub(crate) kind: Option<KindName>,
     #[command(flatten)]
@@ -93,7 +101,7 @@ pub(crate) struct Inputs {
 }
 
 /// What opens a capture.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Keys {
     /// The session's 64-byte data key in hexadecimal
     #[arg(long, value_name = "HEX")]
@@ -141,7 +149,7 @@ pub(crate) struct Verify {
 /// `warden export`.
 #[derive(Debug, Args)]
 pub(crate) struct Export {
-    /// A capture, a recording or a transcript; `-` is standard input
+    /// A capture, a recording, a transcript or a log stream; `-` is standard input
     pub(crate) path: PathBuf,
     /// The form to write
     #[arg(long, value_enum, value_name = "FORM")]
@@ -166,7 +174,7 @@ pub(crate) struct Export {
     #[arg(long)]
     pub(crate) v2: bool,
     #[command(flatten)]
-    pub(crate) keys: Keys,
+    pub(crate) reading: Reading,
 }
 
 /// `warden play`.
@@ -196,7 +204,7 @@ pub(crate) struct Play {
     #[arg(long, value_name = "PATH")]
     pub(crate) rules: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) keys: Keys,
+    pub(crate) reading: Reading,
 }
 
 /// `warden record`.

@@ -14,7 +14,7 @@ use warden_session::{Item, Kind, Reader};
 
 use crate::capture::Secrets;
 use crate::capture::own::sealed::{self, AGE_MAGIC, Opened};
-use crate::cli::Inputs;
+use crate::cli::{Inputs, Reading};
 use crate::items;
 use crate::recording;
 #[cfg(feature = "aws")]
@@ -33,13 +33,32 @@ pub(crate) struct Input {
     opening: Arc<Opening>,
 }
 
-/// What the command line gives to open captures and recordings.
-#[derive(Debug, Default)]
+/// What the command line gives to open inputs.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Opening {
+    /// What the named inputs are, whatever they look like.
+    pub(crate) kind: Option<Kind>,
     /// Keys of captures.
     pub(crate) secrets: Secrets,
     /// The timing file of a typescript.
     pub(crate) timing: Option<PathBuf>,
+}
+
+impl Opening {
+    /// Takes what the command line gives.
+    ///
+    /// # Errors
+    /// As [`Secrets::of`].
+    pub(crate) fn of(reading: &Reading) -> anyhow::Result<Self> {
+        let kind = reading.kind.map(Kind::from);
+        Ok(Self { kind, secrets: Secrets::of(&reading.keys)?, timing: reading.timing.clone() })
+    }
+}
+
+impl From<Secrets> for Opening {
+    fn from(secrets: Secrets) -> Self {
+        Self { secrets, ..Self::default() }
+    }
 }
 
 #[derive(Debug)]
@@ -76,8 +95,8 @@ const WITHOUT_AWS: &str = "this warden was built without AWS; build it with `--f
 /// Finds the inputs of a command line: files as named, folders walked in the order of their names. What cannot be read is
 /// said on stderr; of unrecognised files in folders only their number.
 pub(crate) fn find(inputs: &Inputs) -> anyhow::Result<Found> {
-    let forced = inputs.kind.map(Kind::from);
-    let opening = Opening { secrets: Secrets::of(&inputs.keys)?, timing: inputs.timing.clone() };
+    let opening = Opening::of(&inputs.reading)?;
+    let forced = opening.kind;
     let mut found = Found { opening: Arc::new(opening), ..Found::default() };
     let mut passed = 0_usize;
     for path in &inputs.paths {
@@ -107,10 +126,7 @@ impl Found {
         };
         match kind {
             Some(kind) => self.push(path, place, kind),
-            None => self.refuse(&format!(
-                "{path}: neither a transcript, a log stream, CloudTrail records, a capture nor a recording; if it is one, say \
-                 which with --kind"
-            )),
+            None => self.refuse(&format!("{path}: {UNRECOGNISED}; if it is one, say which with --kind")),
         }
     }
 
@@ -247,33 +263,30 @@ impl Place {
 }
 
 impl Input {
+    /// As [`Input::opened`], as it looks.
+    #[cfg(test)]
+    pub(crate) fn one(path: &Path) -> anyhow::Result<Self> {
+        Self::opened(path, &Opening::default())
+    }
+
     /// The one input of a verb that takes one; `-` is standard input.
     ///
     /// # Errors
-    /// When it cannot be read, or is of no kind.
-    #[cfg(test)]
-    pub(crate) fn one(path: &Path) -> anyhow::Result<Self> {
-        Self::opened(path, &Secrets::default())
-    }
-
-    /// As [`Input::one`], of a capture that these secrets open.
-    ///
-    /// # Errors
-    /// As [`Input::one`], and when it is encrypted and cannot be decrypted.
-    pub(crate) fn opened(path: &Path, secrets: &Secrets) -> anyhow::Result<Self> {
+    /// When it cannot be read, is of no kind, or is encrypted and cannot be decrypted.
+    pub(crate) fn opened(path: &Path, opening: &Opening) -> anyhow::Result<Self> {
         let place = match path.to_str() {
             Some("-") => spool()?,
             Some(path) if is_remote(path) => fetched(path)?,
+            _ if path.is_dir() => anyhow::bail!("{}: a folder, and one file is wanted", path.display()),
             _ => Place::File(path.to_owned()),
         };
         let path = path.display().to_string();
-        let opening = Opening { secrets: secrets.clone(), timing: None };
-        let kind = place.recognise(&opening).with_context(|| path.clone())?;
-        let Some(kind) = kind else { anyhow::bail!("{path}: nothing that warden reads") };
-        let input = Self { path, place, kind, opening: Arc::new(opening) };
+        let kind = place.recognise(opening).with_context(|| path.clone())?;
+        let Some(kind) = opening.kind.or(kind) else { anyhow::bail!("{path}: {UNRECOGNISED}") };
+        let input = Self { path, place, kind, opening: Arc::new(opening.clone()) };
         #[cfg(feature = "aws")]
         if kind == Kind::Capture {
-            secrets.ask_kms(&input)?;
+            opening.secrets.ask_kms(&input)?;
         }
         Ok(input)
     }
@@ -377,6 +390,9 @@ fn inflate(mut file: impl Read, sink: &mut dyn FnMut(&[u8]) -> bool) -> io::Resu
 /// Bytes fetched to recognise a thing: some chunks of an age file, of which only whole ones decrypt.
 #[cfg(feature = "aws")]
 const HEAD_FETCHED: u64 = 4 * HEAD_LIMIT as u64;
+
+/// What is said of an input that is of no kind.
+const UNRECOGNISED: &str = "neither a transcript, a log stream, CloudTrail records, a capture nor a recording";
 
 /// How a typescript begins.
 const SCRIPT: &[u8] = b"Script started on ";

@@ -163,6 +163,8 @@ fn deviation(damage: &Damage) -> Option<Deviation> {
         Damage::Container(deviation) => Some(*deviation),
         Damage::Cut => Some(Deviation::Truncated),
         Damage::OtherSession => Some(Deviation::IdentityConflict),
+        Damage::NoChannel => Some(Deviation::Missing(Direction::Output)),
+        Damage::NoTlsSecrets { .. } => Some(Deviation::Encrypted),
         damage if damage.is_incomplete() => Some(Deviation::Undecodable),
         _ => None,
     }

@@ -13,6 +13,11 @@ pub(crate) fn warn(message: &str) {
     complain(&format!("warning: {message}"));
 }
 
+/// Says why the exit code of a verb is 3 that does not show what is missing itself.
+pub(crate) fn warn_incomplete(path: &str) {
+    warn(&format!("{path}: messages are missing, damaged or stay encrypted: `warden verify` says which"));
+}
+
 /// What becomes of line ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lines {

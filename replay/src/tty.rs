@@ -1,13 +1,17 @@
 //! The one file that owns the terminal: raw mode, alternate screen, keys, and putting everything back however the process
 //! ends.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, IsTerminal as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::index::{Index, Shared, Stage, look};
 use crate::player::view::{Raw, View};
@@ -42,6 +46,7 @@ pub(crate) fn run(
         HUNG_UP,
         Arc::new(AtomicBool::new(true)),
     )?);
+    watch_for_hang_up()?;
     // A panic puts the terminal back before it speaks.
     let terminal = ratatui::try_init()?;
     let outcome = Tty { terminal, player, stage: Stage::new(shared), shared: shared.clone(), color }.play(&ended, raw);
@@ -50,6 +55,26 @@ pub(crate) fn run(
         signal_hook::low_level::unregister(signal);
     }
     outcome.and(restored)
+}
+
+/// Makes a SIGHUP of a terminal that goes away without one: it is not this process's own, or the signal was not sent on.
+/// The terminal's library would read its end over and over.
+fn watch_for_hang_up() -> io::Result<()> {
+    let stdin = io::stdin();
+    let terminal: OwnedFd =
+        if stdin.is_terminal() { stdin.as_fd().try_clone_to_owned()? } else { File::open("/dev/tty")?.into() };
+    thread::Builder::new().name("hang-up".to_owned()).spawn(move || {
+        let mut watched = [PollFd::new(&terminal, PollFlags::empty())];
+        loop {
+            // Without a flag to wait for, what comes is the end.
+            match poll(&mut watched, None) {
+                Ok(_) => break signal_hook::low_level::raise(signal_hook::consts::SIGHUP),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => break Ok(()),
+            }
+        }
+    })?;
+    Ok(())
 }
 
 struct Tty {

@@ -212,6 +212,31 @@ fn a_signal_puts_the_terminal_back() {
     assert!(!screen.contains("digests ok"), "the screen from before is back:\n{screen}");
 }
 
+/// A terminal that goes away ends the player, whether or not a signal says so: a process of another session gets none.
+#[test]
+fn a_terminal_that_is_gone_ends_the_player() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = capture(folder.path());
+    for (n, detached) in ["exec", "trap '' HUP; exec setsid -w"].iter().enumerate() {
+        let pid = folder.path().join(format!("pid{n}"));
+        let command = format!(
+            "sh -c '{detached} sh -c \"echo \\$\\$ >{}; exec {}\"'",
+            pid.display(),
+            warden(&path.display().to_string())
+        );
+        let Some(tmux) = Tmux::start(&format!("gone{n}"), (80, 24), &command) else { return };
+        tmux.wait_for("digests ok");
+        let process = Path::new("/proc").join(std::fs::read_to_string(pid).unwrap().trim());
+        assert!(process.exists());
+        drop(tmux);
+        let begun = Instant::now();
+        while process.exists() {
+            assert!(begun.elapsed() < DEADLINE, "{detached}: it goes on without a terminal");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 #[test]
 fn a_pipe_gets_lines_without_controls() {
     let folder = tempfile::tempdir().unwrap();

@@ -167,6 +167,72 @@ fn recordings_give_their_commands() {
     }
 }
 
+/// The other verbs read them as well.
+#[test]
+fn recordings_are_exported_and_played() {
+    let folder = tempfile::tempdir().unwrap();
+    let (same, _, timing) = typescript("same");
+    let timing = file(&folder, "same.tm", timing);
+    let timed = ["--timing", timing.to_str().unwrap()];
+    let rows: [(&str, PathBuf, &[&str]); 3] = [
+        ("asciicast", file(&folder, "cast", asciicast(3, true)), &[]),
+        ("typescript", file(&folder, "same", same), &timed),
+        ("ttyrec", file(&folder, "tty", ttyrec()), &[]),
+    ];
+    for (name, path, more) in rows {
+        for verb in [&["play", "--no-tui"][..], &["export", "--to", "text"], &["export", "--to", "asciicast"]] {
+            let run = warden(&[verb, &[path.to_str().unwrap()], more].concat());
+            assert_eq!(run.code, 0, "{name}: {verb:?}: {}", run.err);
+            assert!(run.out.contains("cat /etc/shadow") && run.out.contains("root:*"), "{name}: {verb:?}: {}", run.out);
+            assert!(!run.out.contains("hunter2"), "{name}: {verb:?}");
+        }
+    }
+    let refused = warden(&["export", "--to", "pcap", "-o", folder.path().join("p").to_str().unwrap(), "cast"]);
+    assert_eq!(refused.code, 2);
+    assert!(!folder.path().join("p").exists(), "what cannot be exported leaves no file");
+}
+
+/// A window of which a recording says nothing is as wide as the line editor found it.
+#[test]
+fn the_width_of_a_window_is_read_off_how_lines_wrap() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = Vec::new();
+    let long = "echo ".to_owned() + &"x".repeat(120);
+    let prompted = format!("sh-5.2$ {long}");
+    // A line editor wraps a line by a blank and CR at the margin.
+    let wrapped = format!("{} \r{}", &prompted[..100], &prompted[100..]);
+    for shown in [wrapped.as_str(), "\r\n", "y\r\n"] {
+        for word in [1_700_000_000, 0, u32::try_from(shown.len()).unwrap()] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes.extend_from_slice(shown.as_bytes());
+    }
+    let path = file(&folder, "tty", bytes);
+    for verb in [&["play", "--no-tui"][..], &["export", "--to", "text"]] {
+        let run = warden(&[verb, &[path.to_str().unwrap()]].concat());
+        assert!(run.out.contains(&prompted), "{verb:?}: {}", run.out);
+    }
+    let cast = warden(&["export", "--to", "asciicast", path.to_str().unwrap()]);
+    assert!(cast.out.starts_with(r#"{"version":3,"term":{"cols":100,"#), "{}", cast.out);
+}
+
+#[test]
+fn one_input_is_named_by_its_kind_and_is_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = file(&folder, "bare", "sh-5.2$ cat /etc/shadow\nroot:*\n");
+    let bare = bare.to_str().unwrap();
+    for verb in [&["play", "--no-tui"][..], &["export", "--to", "text"]] {
+        let unknown = warden(&[verb, &[bare]].concat());
+        assert_eq!(unknown.code, 2);
+        assert!(unknown.err.contains("neither a transcript"), "{}", unknown.err);
+        let named = warden(&[verb, &[bare, "--kind", "transcript"]].concat());
+        assert!(named.out.contains("cat /etc/shadow"), "{verb:?}: {}", named.err);
+        let walked = warden(&[verb, &[folder.path().to_str().unwrap()]].concat());
+        assert_eq!(walked.code, 2);
+        assert!(walked.err.contains("one file is wanted"), "{}", walked.err);
+    }
+}
+
 #[test]
 fn hidden_input_is_shown_by_its_length() {
     let folder = tempfile::tempdir().unwrap();
@@ -253,6 +319,14 @@ fn captures_need_their_keys() {
         serde_json::from_slice(&fs::read(captures.join("h-kms-shell/ground-truth.json")).unwrap()).unwrap();
     let sealed = commands(&capture, &[]);
     assert_eq!((sealed.code, sealed.out.as_str()), (3, ""), "{}", sealed.err);
+    let all = "0".repeat(128);
+    for verb in [&["frames"][..], &["play", "--no-tui"], &["export", "--to", "text"]] {
+        let run = warden(&[verb, &[capture.to_str().unwrap(), "--key", &all]].concat());
+        assert_eq!(run.code, 3, "{verb:?}");
+        assert!(run.err.contains("stay encrypted"), "{verb:?} says why: {}", run.err);
+    }
+    let wrong = warden(&["verify", capture.to_str().unwrap(), "--key", &all]);
+    assert!(wrong.out.contains("opens none") && !wrong.out.contains("does-not-open"), "{}", wrong.out);
     let opened = commands(&capture, &["--key", truth["kms"]["data_key_hex"].as_str().unwrap()]);
     assert_eq!((opened.code, opened.texts().len()), (0, 5), "{}", opened.err);
     let output = commands(&captures.join("e2-noninteractive-prefixed/frames.jsonl"), &[]);
@@ -260,4 +334,7 @@ fn captures_need_their_keys() {
     let gap = commands(&captures.join("i1b-lost-client-ack-stall/frames.jsonl"), &[]);
     assert_eq!(gap.code, 3, "{}", gap.err);
     assert!(gap.err.contains("output is lost"), "{}", gap.err);
+    let tls = commands(&captures.join("a2-simple-shell-tls/tls-raw.pcap"), &[]);
+    assert_eq!(tls.code, 3);
+    assert!(tls.err.contains("--keylog") && !tls.err.contains("parse"), "{}", tls.err);
 }

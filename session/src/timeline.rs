@@ -110,7 +110,9 @@ impl std::fmt::Display for Deviation {
             }
             Self::Missing(Direction::Input) => f.write_str("messages of the client are missing: keystrokes are lost"),
             Self::Missing(Direction::Output) => f.write_str("messages of the agent are missing: output is lost"),
-            Self::Encrypted => f.write_str("messages stay encrypted: their data key is needed (--key)"),
+            Self::Encrypted => {
+                f.write_str("messages stay encrypted: the key is missing or wrong (--key; of TLS --keylog)")
+            }
             Self::InvalidUtf8 => f.write_str("bytes that are not UTF-8 are shown as U+FFFD"),
         }
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use warden_protocol::seal::SessionKey;
 
 use crate::cli::Keys;
@@ -22,6 +22,7 @@ pub(crate) struct Secrets {
     /// Lines of an `SSLKEYLOGFILE`.
     pub(super) keylog: Vec<u8>,
     /// The target of the session whose data key KMS is asked for.
+    #[cfg(feature = "aws")]
     kms: Option<String>,
     /// The data key in hex that KMS gave.
     asked: Arc<OnceLock<String>>,
@@ -38,9 +39,11 @@ impl Secrets {
         if let Some(key) = &keys.key {
             SessionKey::from_hex(key).context("--key")?;
         }
-        if keys.kms && cfg!(not(feature = "aws")) {
-            bail!("--kms: this warden was built without AWS; build it with `--features aws`");
+        #[cfg(not(feature = "aws"))]
+        if keys.kms {
+            anyhow::bail!("--kms: this warden was built without AWS; build it with `--features aws`");
         }
+        #[cfg(feature = "aws")]
         let kms = if keys.kms {
             Some(keys.target.clone().context("--kms needs --target, the session's target")?)
         } else {
@@ -50,7 +53,14 @@ impl Secrets {
             Some(path) => fs::read(path).with_context(|| format!("--keylog {}", path.display()))?,
             None => Vec::new(),
         };
-        Ok(Self { key: keys.key.clone(), kms, asked: Arc::default(), keylog, identity: keys.identity.clone() })
+        Ok(Self {
+            key: keys.key.clone(),
+            #[cfg(feature = "aws")]
+            kms,
+            asked: Arc::default(),
+            keylog,
+            identity: keys.identity.clone(),
+        })
     }
 
     /// The same for another capture: what KMS said of one session opens no other.

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use warden_rules::mask::Masker;
+use warden_session::Kind;
 
-use crate::capture::Secrets;
 use crate::cli::{Export, ExportForm};
 use crate::exit::Exit;
 use crate::export::asciicast::Version;
@@ -16,8 +16,8 @@ use crate::export::redact::Redactor;
 use crate::export::survey::Survey;
 use crate::export::telling::Teller;
 use crate::export::{Policy, Source, asciicast, html, json, pcap, streams, text, timesketch};
-use crate::input::Input;
-use crate::report::{complain, warn};
+use crate::input::{Input, Opening};
+use crate::report::{complain, warn, warn_incomplete};
 use crate::ruleset;
 
 /// What writes a form.
@@ -40,24 +40,30 @@ pub(crate) fn run(args: &Export) -> anyhow::Result<Exit> {
 
 fn take_apart(args: &Export) -> anyhow::Result<Exit> {
     let Some(folder) = &args.output else { bail!("--to streams writes a folder: name it with -o DIR") };
-    let secrets = Secrets::of(&args.keys)?;
-    let input = Input::opened(&args.path, &secrets)?;
-    let written = streams::write(&input, &secrets, folder, args.redact)?;
+    let opening = Opening::of(&args.reading)?;
+    let input = Input::opened(&args.path, &opening)?;
+    let written = streams::write(&input, &opening.secrets, folder, args.redact)?;
     for name in &written.files {
         complain(&folder.join(name).display().to_string());
+    }
+    if written.is_incomplete {
+        warn_incomplete(&input.path);
     }
     Ok(Exit::Incomplete.when(written.is_incomplete))
 }
 
 fn packets(args: &Export) -> anyhow::Result<Exit> {
-    let secrets = Secrets::of(&args.keys)?;
-    let input = Input::opened(&args.path, &secrets)?;
+    let opening = Opening::of(&args.reading)?;
+    let input = Input::opened(&args.path, &opening)?;
+    if input.kind != Kind::Capture {
+        bail!("{}: not a capture, which alone holds forwarded connections", input.path);
+    }
     if args.redact {
         bail!("--to pcap holds what connections carried, whatever it is: it cannot be redacted");
     }
     let mut written = pcap::Written::default();
     to_output(args, &mut |out| {
-        written = pcap::write(&input, &secrets, out)?;
+        written = pcap::write(&input, &opening.secrets, out)?;
         Ok(())
     })?;
     if written.connections == 0 {
@@ -66,12 +72,15 @@ fn packets(args: &Export) -> anyhow::Result<Exit> {
     if written.left_out > 0 {
         warn(&format!("{} bytes that belong to no open connection are left out", written.left_out));
     }
+    if written.is_incomplete {
+        warn_incomplete(&input.path);
+    }
     Ok(Exit::Incomplete.when(written.is_incomplete))
 }
 
 fn tell(args: &Export) -> anyhow::Result<Exit> {
-    let secrets = Secrets::of(&args.keys)?;
-    let source = Source::new(Input::opened(&args.path, &secrets)?, secrets);
+    let opening = Opening::of(&args.reading)?;
+    let source = Source::new(Input::opened(&args.path, &opening)?, opening.secrets);
     let rules = ruleset::load(&args.rules)?;
     let mut redactor = Redactor::new(policy(args)?)?;
     let survey = Survey::of(&source, &rules, &masker()?, &mut redactor)?;
@@ -80,7 +89,7 @@ fn tell(args: &Export) -> anyhow::Result<Exit> {
     }
     let teller = Teller::new(&source, &survey, &redactor)?;
     to_output(args, &mut |out| write(args, &teller, out))?;
-    say(&survey, &teller, &redactor);
+    say(&source.input.path, &survey, &teller, &redactor);
     Ok(Exit::Incomplete.when(survey.is_incomplete() || survey.unlisted > 0))
 }
 
@@ -140,7 +149,7 @@ fn to_file(path: &Path, write: &mut Writer<'_>) -> anyhow::Result<()> {
     out.flush().with_context(shown)
 }
 
-fn say(survey: &Survey, teller: &Teller<'_>, redactor: &Redactor) {
+fn say(path: &str, survey: &Survey, teller: &Teller<'_>, redactor: &Redactor) {
     if !survey.ending.others.is_empty() {
         warn(&format!("the record holds {} further sessions, which are not exported", survey.ending.others.len()));
     }
@@ -152,6 +161,9 @@ fn say(survey: &Survey, teller: &Teller<'_>, redactor: &Redactor) {
     }
     for (place, deviation) in &survey.deviations {
         warn(&format!("at byte {place}: {deviation}"));
+    }
+    if survey.ending.capture.as_ref().is_some_and(|session| session.is_incomplete()) {
+        warn_incomplete(path);
     }
     if !teller.cuts.all.is_empty() {
         warn(&format!("{} texts were removed from the output", teller.cuts.all.len()));

@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::input::Input;
 use crate::paint::Paint;
 use crate::reconstruct::Sessions;
-use crate::report::complain;
+use crate::report::{complain, warn_incomplete};
 
 /// One message with the verdict on it.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ struct Row<'a> {
 /// A capture that cannot be read, keys that are none, standard output that cannot be written to.
 pub(crate) fn run(args: &Frames, paint: Paint) -> anyhow::Result<Exit> {
     let secrets = Secrets::of(&args.keys)?;
-    let input = Input::opened(&args.path, &secrets)?;
+    let input = Input::opened(&args.path, &secrets.clone().into())?;
     let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut sessions = Sessions::new(&secrets);
     let mut n = 0;
@@ -70,7 +70,11 @@ pub(crate) fn run(args: &Frames, paint: Paint) -> anyhow::Result<Exit> {
     let sessions = sessions.finish(&mut |_| Ok(()))?;
     out.flush()?;
     let lacks = |session: &crate::reconstruct::Session| session.is_incomplete() || session.report.undecodable > 0;
-    Ok(Exit::Incomplete.when(sessions.is_empty() || sessions.iter().any(lacks)))
+    let incomplete = sessions.is_empty() || sessions.iter().any(lacks);
+    if incomplete {
+        warn_incomplete(&input.path);
+    }
+    Ok(Exit::Incomplete.when(incomplete))
 }
 
 /// Why a message, or its payload, could not be read; never holds session text.

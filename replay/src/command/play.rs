@@ -9,15 +9,14 @@ use jiff::Timestamp;
 use warden_protocol::frame::{Frame, decode};
 use warden_session::Kind;
 
-use crate::capture::Secrets;
 use crate::cli::Play;
 use crate::exit::Exit;
 use crate::index::{self, Index, Job, KEYFRAME_BYTES, MarkKind, Progress, Shared, look};
-use crate::input::Input;
+use crate::input::{Input, Opening};
 use crate::paint::Paint;
 use crate::player::view::Raw;
 use crate::player::{Place, Player};
-use crate::report::{Lines, escape};
+use crate::report::{Lines, escape, warn_incomplete};
 use crate::{ruleset, tty};
 
 /// Plays a session: on the terminal if there is one, else as lines.
@@ -26,13 +25,15 @@ use crate::{ruleset, tty};
 /// Bad usage, an input that cannot be read, a terminal or an output that cannot be written to.
 pub(crate) fn run(args: &Play, paint: Paint) -> anyhow::Result<Exit> {
     let wanted = wanted(args)?;
-    let input = Input::opened(&args.path, &Secrets::of(&args.keys)?)?;
+    let opening = Opening::of(&args.reading)?;
+    let input = Input::opened(&args.path, &opening)?;
     if input.kind == Kind::ApiCall {
         bail!("{}: CloudTrail records hold no session that could be played", input.path);
     }
+    let path = input.path.clone();
     let job = Job {
         input,
-        secrets: Secrets::of(&args.keys)?,
+        secrets: opening.secrets,
         session: args.session,
         rules: ruleset::load(&args.rules)?,
         keyframe_bytes: KEYFRAME_BYTES,
@@ -40,12 +41,12 @@ pub(crate) fn run(args: &Play, paint: Paint) -> anyhow::Result<Exit> {
     let shared: Shared = Arc::new(RwLock::new(Index::default()));
     if args.no_tui || !io::stdout().is_terminal() {
         index::read(&job, &shared)?;
-        return stream(&look(&shared));
+        return stream(&path, &look(&shared));
     }
     let builder = build(job, &shared)?;
     tty::run(Player::new(wanted, args.speed), &shared, paint.is_on(), &raw)?;
     // A builder that is not done ends with the process.
-    if builder.is_finished() { failure(&look(&shared)) } else { Ok(Exit::Clean) }
+    if builder.is_finished() { failure(&path, &look(&shared)) } else { Ok(Exit::Clean) }
 }
 
 fn wanted(args: &Play) -> anyhow::Result<Option<Place>> {
@@ -63,19 +64,19 @@ fn build(job: Job, shared: &Shared) -> io::Result<thread::JoinHandle<()>> {
     })
 }
 
-fn failure(index: &Index) -> anyhow::Result<Exit> {
+fn failure(path: &str, index: &Index) -> anyhow::Result<Exit> {
     match &index.progress {
         Progress::Failed(why) => bail!("{why}"),
-        _ => Ok(exit(index)),
+        _ if index.marks.iter().any(|mark| mark.kind == MarkKind::Gap) => {
+            warn_incomplete(path);
+            Ok(Exit::Incomplete)
+        }
+        _ => Ok(Exit::Clean),
     }
 }
 
-fn exit(index: &Index) -> Exit {
-    Exit::Incomplete.when(index.marks.iter().any(|mark| mark.kind == MarkKind::Gap))
-}
-
 /// Prints the lines that the session showed, each with the time at which it began, as fast as they can be read.
-fn stream(index: &Index) -> anyhow::Result<Exit> {
+fn stream(path: &str, index: &Index) -> anyhow::Result<Exit> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     index.each_line(&mut |line| {
         let time = match index.moment_of(line.first) {
@@ -85,10 +86,11 @@ fn stream(index: &Index) -> anyhow::Result<Exit> {
             }
             _ => String::new(),
         };
-        writeln!(out, "{time}{}", escape(&line.text, Lines::Show))
+        let taken_back = if line.hidden { "[erased, overwritten or a title] " } else { "" };
+        writeln!(out, "{time}{taken_back}{}", escape(&line.text, Lines::Show))
     })?;
     out.flush()?;
-    failure(index)
+    failure(path, index)
 }
 
 /// The message that brought forth the latest moment, for the raw view.

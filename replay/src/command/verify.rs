@@ -60,7 +60,7 @@ struct Span {
 /// A capture that cannot be read, keys that are none, standard output that cannot be written to.
 pub(crate) fn run(args: &Verify, paint: Paint) -> anyhow::Result<Exit> {
     let secrets = Secrets::of(&args.keys)?;
-    let input = Input::opened(&args.path, &secrets)?;
+    let input = Input::opened(&args.path, &secrets.clone().into())?;
     let verified = verify(&input, &secrets)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     match args.format {

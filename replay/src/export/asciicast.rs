@@ -7,6 +7,7 @@
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
+use warden_session::screen::USUAL_COLS;
 
 use super::html::in_words;
 use super::survey::{Marked, Survey};
@@ -22,8 +23,6 @@ pub(crate) enum Version {
     V3,
 }
 
-/// Columns and rows where a record does not say them.
-const USUAL_SIZE: (u16, u16) = (80, 24);
 /// Longest label of a marker, in characters.
 const MAX_LABEL: usize = 1000;
 
@@ -39,7 +38,7 @@ pub(crate) fn write(teller: &Teller<'_>, version: Version, out: &mut dyn Write) 
 }
 
 fn header(survey: &Survey, version: Version) -> Value {
-    let (cols, rows) = survey.size.unwrap_or(USUAL_SIZE);
+    let (cols, rows) = survey.window(USUAL_COLS);
     let title = survey.session.id.as_ref().map(|id| format!("Session {id}"));
     let timestamp = survey.dates().map(|(first, _)| first.as_second());
     let mut header = match version {

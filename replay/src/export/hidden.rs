@@ -1,9 +1,11 @@
 //! Input that the terminal did not echo: passwords, as a rule.
 //!
 //! A line counts as hidden if nothing but masks (`*`, `•`) was printed between its first key and Enter, and what follows
-//! does not show the line after all (it was pasted, or its echo came late). No line is hidden that was typed while a line
+//! does not show the line after all (it was pasted, or its echo came late): what follows is what is printed until the next
+//! key that is pressed after some of it, so lines that were typed ahead wait together. No line is hidden that was typed while a line
 //! editor read it (bracketed paste is on) or on the alternate screen. Who reads commands knows more and may find others.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use jiff::Timestamp;
@@ -34,6 +36,8 @@ impl std::fmt::Debug for Typed {
 const MAX_TYPED: usize = 1024;
 /// Characters printed behind Enter in which a late echo is looked for, beyond the length of the line.
 const LATE_ECHO: usize = 256;
+/// Lines typed ahead that wait for their echo; what exceeds it is settled as it stands.
+const MAX_AHEAD: usize = 64;
 
 /// Watches both directions of a session.
 #[derive(Debug, Default)]
@@ -43,7 +47,7 @@ pub(crate) struct Watch {
     begun: Option<u64>,
     shown: bool,
     special: bool,
-    entered: Option<Entered>,
+    entered: VecDeque<Entered>,
     editing: bool,
     alternate: bool,
     input: u64,
@@ -55,12 +59,14 @@ struct Entered {
     typed: Typed,
     /// What was printed since Enter, blanks and controls left out.
     printed: String,
+    /// Whether anything was.
+    answered: bool,
 }
 
 impl Watch {
     /// Takes input. `output` is the place that the output has reached.
     pub(crate) fn input(&mut self, bytes: &[u8], output: u64, at: Option<Timestamp>, sink: &mut dyn FnMut(Typed)) {
-        self.settle(sink);
+        self.settle(sink, |entered| entered.answered);
         for byte in bytes {
             let here = self.input;
             self.input += 1;
@@ -85,14 +91,16 @@ impl Watch {
     }
 
     fn enter(&mut self, here: u64, output: u64, at: Option<Timestamp>, sink: &mut dyn FnMut(Typed)) {
-        self.settle(sink);
         let hidden = !self.shown && !self.special && !self.editing && !self.alternate;
         if let Some(begun) = self.begun.filter(|_| !self.typed.is_empty()) {
             let bytes: Vec<u8> = self.typed.chars().filter_map(|c| u8::try_from(u32::from(c)).ok()).collect();
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let typed = Typed { input: begun..here, output, at, text, hidden };
             if hidden {
-                self.entered = Some(Entered { typed, printed: String::new() });
+                self.entered.push_back(Entered { typed, printed: String::new(), answered: false });
+                if self.entered.len() > MAX_AHEAD {
+                    self.entered.pop_front().into_iter().for_each(|entered| sink(entered.settled()));
+                }
             } else {
                 sink(typed);
             }
@@ -120,17 +128,18 @@ impl Watch {
                 _ => self.print(*byte),
             }
         }
-        if self.entered.as_ref().is_some_and(Entered::is_over) {
-            self.settle(sink);
-        }
+        self.settle(sink, Entered::is_over);
     }
 
     fn print(&mut self, byte: u8) {
         // The bytes of `•` in UTF-8 count as masks.
         let is_mask = matches!(byte, b'*' | 0xe2 | 0x80 | 0xa2);
         self.shown |= self.begun.is_some() && !is_mask;
-        if let Some(entered) = self.entered.as_mut().filter(|entered| byte > b' ' && !entered.is_over()) {
-            entered.printed.push(char::from(byte));
+        for entered in &mut self.entered {
+            entered.answered = true;
+            if byte > b' ' && !entered.is_over() {
+                entered.printed.push(char::from(byte));
+            }
         }
     }
 
@@ -155,13 +164,13 @@ impl Watch {
 
     /// Both directions end.
     pub(crate) fn finish(mut self, sink: &mut dyn FnMut(Typed)) {
-        self.settle(sink);
+        self.settle(sink, |_| true);
     }
 
-    fn settle(&mut self, sink: &mut dyn FnMut(Typed)) {
-        if let Some(Entered { mut typed, printed }) = self.entered.take() {
-            typed.hidden = !printed.contains(&visible(&typed.text));
-            sink(typed);
+    /// Hands on the lines that have waited long enough, in order.
+    fn settle(&mut self, sink: &mut dyn FnMut(Typed), enough: fn(&Entered) -> bool) {
+        while let Some(entered) = self.entered.pop_front_if(|entered| enough(entered)) {
+            sink(entered.settled());
         }
     }
 }
@@ -169,6 +178,12 @@ impl Watch {
 impl Entered {
     fn is_over(&self) -> bool {
         self.printed.chars().count() >= LATE_ECHO + self.typed.text.len()
+    }
+
+    fn settled(self) -> Typed {
+        let Self { mut typed, printed, .. } = self;
+        typed.hidden = !printed.contains(&visible(&typed.text));
+        typed
     }
 }
 
@@ -206,6 +221,8 @@ mod tests {
             ("pasted command", &[">$ ", "<ls -l\r", ">ls -l\r\ntotal 0\r\n"], &[]),
             ("masked by stars", &[">PIN: ", "<12", ">**", "<34", ">**", "<\r", ">\r\n"], &["1234"]),
             ("corrected", &[">Password: ", "<hux\u{7f}nter2\r", ">\r\nok\r\n"], &["hunter2"]),
+            ("typed ahead", &["<pwd\rls -l\rid\r", ">pwd\r\nls -l\r\nid\r\n$ pwd\r\n/\r\n$ "], &[]),
+            ("typed ahead of a shell", &["<id\r", "<hux\r", "<ls\r", ">$ id\r\nPassword: \r\n$ ls\r\n"], &["hux"]),
             ("late echo", &["<sleep 1\r", ">\r\nlast line\r\nsleep 1\r\n"], &[]),
             ("line editor", &[">\u{1b}[?2004h$ ", "<ls\r", ">\r\n"], &[]),
             ("full-screen program", &[">\u{1b}[?1049h", "<:wq\r", ">\r\n\u{1b}[?1049l"], &[]),

@@ -23,6 +23,7 @@ use std::io::{self, Write};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use warden_session::screen::USUAL_COLS;
 
 use super::survey::Marked;
 use super::telling::{Teller, Telling, Told};
@@ -40,8 +41,6 @@ const DENSITY: usize = 240;
 const MAX_ENTRIES: usize = 20_000;
 /// Characters of one entry's text.
 const MAX_TEXT: usize = 4_000;
-/// Columns and rows where a record does not say them.
-const USUAL_SIZE: (u16, u16) = (80, 24);
 /// Wider and taller windows are cut by no browser, but nobody could read them.
 const MAX_SIDE: u16 = 1000;
 
@@ -67,7 +66,7 @@ struct Page<'t, 's> {
 impl<'t, 's> Page<'t, 's> {
     fn new(teller: &'t Teller<'s>) -> Self {
         let duration = teller.survey.duration();
-        let (cols, rows) = teller.survey.size.unwrap_or(USUAL_SIZE);
+        let (cols, rows) = teller.survey.window(USUAL_COLS);
         let film = Film::new(cols.min(MAX_SIDE), rows.min(MAX_SIDE), duration);
         Self { teller, film, duration, density: vec![0; DENSITY], marks: Vec::new(), left_out: teller.survey.unlisted }
     }
@@ -210,9 +209,8 @@ pub(super) fn in_words(mark: &Marked) -> (&'static str, String) {
         }
         Marked::Exit(code) => ("note", format!("ended with exit code {code}")),
         Marked::Note(text) => ("note", text.clone()),
-        Marked::Command(_) | Marked::Finding(_) | Marked::Resize { .. } | Marked::Hidden { .. } => {
-            ("note", String::new())
-        }
+        Marked::Hidden { bytes } => ("note", format!("{bytes} bytes typed without an echo")),
+        Marked::Command(_) | Marked::Finding(_) | Marked::Resize { .. } => ("note", String::new()),
     }
 }
 

@@ -12,7 +12,7 @@ use warden_rules::finding::{Finding, Source as FoundIn};
 use warden_rules::mask::Masker;
 use warden_session::command::Mark as CommandMark;
 use warden_session::timeline::{Deviation, Direction, What};
-use warden_session::{Command, Item, Session};
+use warden_session::{Command, Item, Session, screen};
 
 use super::clock::Clock;
 use super::hex;
@@ -83,6 +83,8 @@ pub(crate) struct Survey {
     pub(crate) output: u64,
     /// Columns and rows at the beginning; `None` if the record does not say.
     pub(crate) size: Option<(u16, u16)>,
+    /// The size that the window seems to have had where the record does not say it: columns, if anything tells them, and rows.
+    fitted: (Option<u16>, u16),
     /// What marks the session, in the order of places.
     pub(crate) marks: Vec<Mark>,
     /// Marks beyond [`MAX_MARKS`].
@@ -131,6 +133,11 @@ impl Survey {
         }
         survey.marks.sort_by_key(|mark| mark.place);
         Ok(survey)
+    }
+
+    /// Columns and rows at the beginning: as the record says or as the output looks, else `cols` columns.
+    pub(crate) fn window(&self, cols: u16) -> (u16, u16) {
+        self.size.unwrap_or((self.fitted.0.unwrap_or(cols), self.fitted.1))
     }
 
     /// How times become milliseconds.
@@ -186,7 +193,12 @@ struct Surveyor {
     typed: Vec<Typed>,
     steps: Steps,
     begun: bool,
+    /// The beginning of the output, as long as the window's size is not known.
+    head: Vec<u8>,
 }
+
+/// Output from whose look the size of an unknown window is inferred.
+const FIT_BYTES: usize = 256 * 1024;
 
 /// Typed lines that are kept until it is known which of them are secrets.
 const MAX_TYPED: usize = 100_000;
@@ -223,13 +235,15 @@ impl Surveyor {
             places: 0..0,
             output: 0,
             size: None,
+            fitted: (None, 0),
             marks: Vec::new(),
             unlisted: 0,
             hidden: Vec::new(),
             deviations: Vec::new(),
             ending: Ending::default(),
         };
-        Self { survey, watch: Watch::default(), typed: Vec::new(), steps: Steps::default(), begun: false }
+        let (watch, steps) = (Watch::default(), Steps::default());
+        Self { survey, watch, typed: Vec::new(), steps, begun: false, head: Vec::new() }
     }
 
     fn event(&mut self, event: &Event<'_>) {
@@ -250,6 +264,9 @@ impl Surveyor {
             Happened::Note(text) => Marked::Note(text.clone()),
             Happened::Timeline(What::Output(bytes)) => {
                 watch.output(bytes, &mut keep);
+                if survey.size.is_none() && self.head.len() < FIT_BYTES {
+                    self.head.extend_from_slice(bytes);
+                }
                 return self.output(place, bytes.len());
             }
             Happened::Timeline(What::Line(text)) => return self.output(place, text.len() + 2),
@@ -284,6 +301,8 @@ impl Surveyor {
     fn finish(mut self) -> Self {
         let typed = &mut self.typed;
         std::mem::take(&mut self.watch).finish(&mut |line| typed.push(line));
+        let (rows, cols) = screen::fit(&self.head);
+        self.survey.fitted = (cols, rows);
         self
     }
 }
@@ -304,6 +323,7 @@ fn hide(survey: &mut Survey, typed: Vec<Typed>, commands: &[(Command, Vec<Findin
             survey.mark(Mark { at: line.at, place: line.output, what: Marked::Hidden { bytes } });
         }
     }
+    survey.hidden.sort_by_key(|range| range.start);
 }
 
 /// Reads commands, and what the rules make of them.

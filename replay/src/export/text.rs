@@ -11,15 +11,15 @@ use warden_session::screen::{self, Screen};
 use super::survey::Marked;
 use super::telling::{Teller, Telling};
 
-/// Columns and rows where a record does not say them: so wide that nothing wraps that was not wrapped.
-const UNKNOWN_SIZE: (u16, u16) = (screen::MAX_SIDE, 24);
+/// Columns where nothing tells them: so many that nothing wraps that was not wrapped.
+const UNKNOWN_COLS: u16 = screen::MAX_SIDE;
 
 /// Writes the lines.
 ///
 /// # Errors
 /// What the file system or the output says.
 pub(crate) fn write(teller: &Teller<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let (cols, rows) = teller.survey.size.unwrap_or(UNKNOWN_SIZE);
+    let (cols, rows) = teller.survey.window(UNKNOWN_COLS);
     let mut screen = Screen::new(rows, cols);
     let mut outcome = Ok(());
     teller.tell(&mut |told| {

@@ -273,11 +273,15 @@ impl<'j> Reading<'j> {
     fn recording(&mut self, job: &Job, shared: &Shared) -> io::Result<()> {
         shared.write().unwrap_or_else(PoisonError::into_inner).record = "recording";
         let mut dated = true;
+        let mut window = unsaid_window(&job.input);
         recording::read(&job.input, &mut |recorded| {
             let since = || Timestamp::UNIX_EPOCH.saturating_add(recorded.elapsed).unwrap_or(Timestamp::MAX);
             dated &= recorded.at.is_some();
             let at = recorded.at.unwrap_or_else(since);
             let step = Step { at, created: None, offset: recorded.offset.start, n: 0, act: Act::Output(b"") };
+            if let Some((rows, cols)) = window.take() {
+                self.builder.step(&Step { act: Act::Resize { rows, cols }, ..step })?;
+            }
             match &recorded.what {
                 recording::What::Timeline(what) => {
                     self.event(&Event { offset: recorded.offset.clone(), at: Some(at), what: what.clone() }, PIECE)
@@ -401,7 +405,7 @@ impl<'j> Reading<'j> {
     }
 }
 
-/// The size of the window that a record without one seems to have had.
+/// The size of the window that a transcript seems to have had.
 fn window(input: &Input) -> io::Result<(u16, u16)> {
     let mut output = Vec::new();
     let mut reader = TranscriptReader::new();
@@ -413,7 +417,31 @@ fn window(input: &Input) -> io::Result<(u16, u16)> {
         });
         output.len() < FIT_BYTES
     })?;
-    Ok(screen::fit(&output))
+    Ok(fitting(&output))
+}
+
+fn fitting(output: &[u8]) -> (u16, u16) {
+    let (rows, cols) = screen::fit(output);
+    (rows, cols.unwrap_or(screen::USUAL_COLS))
+}
+
+/// The same of a recording; `None` if it says what the size was.
+fn unsaid_window(input: &Input) -> Option<(u16, u16)> {
+    let (mut output, mut said) = (Vec::new(), false);
+    // It is read no further than needed; what is wrong with it is told when it is read for good.
+    let _ = recording::read(input, &mut |recorded| match &recorded.what {
+        recording::What::Timeline(timeline::What::Resize { .. }) => {
+            said = output.is_empty();
+            Err(io::ErrorKind::Interrupted.into())
+        }
+        recording::What::Timeline(timeline::What::Output(bytes)) if output.len() < FIT_BYTES => {
+            output.extend_from_slice(bytes);
+            Ok(())
+        }
+        _ if output.len() >= FIT_BYTES => Err(io::ErrorKind::Interrupted.into()),
+        _ => Ok(()),
+    });
+    (!said).then(|| fitting(&output))
 }
 
 fn lost(messages: u64, of: &str) -> String {

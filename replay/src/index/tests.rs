@@ -30,7 +30,7 @@ fn index(path: &Path, key: Option<&str>) -> Shared {
     arguments.extend(key.map(|key| ["--key", key]).into_iter().flatten());
     let Verb::Play(play) = Cli::parse_from(arguments).verb else { unreachable!() };
     let shared: Shared = Arc::new(RwLock::new(Index::default()));
-    let secrets = Secrets::of(&play.keys).unwrap();
+    let secrets = Secrets::of(&play.reading.keys).unwrap();
     let job =
         Job { input: Input::one(path).unwrap(), secrets, session: 0, rules: RuleSet::default(), keyframe_bytes: 500 };
     read(&job, &shared).unwrap();

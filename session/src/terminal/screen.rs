@@ -4,6 +4,7 @@
 //! So the emulator's own parser is at rest between any two pieces, a [`Screen`] can be cloned at any byte (a clone is a
 //! keyframe), and string sequences, which an emulator would collect without a limit, never enter it.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::scan::{Scanner, Token};
@@ -199,9 +200,10 @@ impl Screen {
 }
 
 /// The size of a window, `(rows, cols)`, that a record without one seems to have had, from the beginning of its output: its
-/// columns from how a line editor wrapped, its rows from where full-screen programs put the cursor, else 24 and 80.
-pub fn fit(output: &[u8]) -> (u16, u16) {
-    let (mut rows, mut cols) = (24, 80);
+/// columns from how a line editor wrapped, else from where programs put the cursor if that is beyond 80, else not known; its
+/// rows from where programs put the cursor, else 24.
+pub fn fit(output: &[u8]) -> (u16, Option<u16>) {
+    let (mut rows, mut cols) = (24, USUAL_COLS);
     let mut scanner = Scanner::default();
     scanner.feed(output, 0, &mut |token, _| {
         if let Token::Csi { private: None, params, action, .. } = token {
@@ -214,8 +216,20 @@ pub fn fit(output: &[u8]) -> (u16, u16) {
             }
         }
     });
-    (rows, super::width_from_wraps(output).unwrap_or(cols))
+    (rows, wrapped_at(output).or((cols > USUAL_COLS).then_some(cols)))
 }
+
+/// The width at which most lines wrap. Each is judged by itself: what programs print says nothing of the window.
+fn wrapped_at(output: &[u8]) -> Option<u16> {
+    let mut lines: BTreeMap<u16, usize> = BTreeMap::new();
+    for width in output.split(|byte| *byte == b'\n').filter_map(super::width_from_wraps) {
+        *lines.entry(width).or_default() += 1;
+    }
+    lines.into_iter().max_by_key(|(width, count)| (*count, *width)).map(|(width, _)| width)
+}
+
+/// Columns of a window of which nothing tells them.
+pub const USUAL_COLS: u16 = 80;
 
 /// Screens are equal if they look equal: size, cells, cursor, title.
 impl PartialEq for Screen {

@@ -99,6 +99,11 @@ fn messages(channel: &Report) -> String {
 
 fn wrong(out: &mut impl Write, verified: &Verified, at: usize, session: &Session, paint: Paint) -> io::Result<()> {
     let channel = &session.report;
+    let problems = verified.problems.iter().filter(|problem| problem.session == at);
+    let closed = |problem: &&Problem| matches!(problem.anomaly, Anomaly::DoesNotOpen(_));
+    // A key that opens nothing is said once.
+    let wrong_key = channel.client.decrypted + channel.agent.decrypted == 0 && problems.clone().any(|it| closed(&it));
+    let problems: Vec<&Problem> = problems.filter(|problem| !(wrong_key && closed(problem))).collect();
     for (side, report) in [(Side::Client, &channel.client), (Side::Agent, &channel.agent)] {
         for gap in &report.missing {
             let numbers = if gap.from == gap.to { gap.from.to_string() } else { format!("{} to {}", gap.from, gap.to) };
@@ -108,7 +113,13 @@ fn wrong(out: &mut impl Write, verified: &Verified, at: usize, session: &Session
             bad(out, paint, "missing", &format!("{} more messages of the {side}", report.unlisted_missing))?;
         }
         if report.encrypted > 0 {
-            let why = "give the data key with --key";
+            let why = match wrong_key {
+                true => "the key that was given opens none, so it is not this session's",
+                false if channel.client.decrypted + channel.agent.decrypted > 0 => {
+                    "the key opens others, but not these"
+                }
+                false => "give the data key with --key",
+            };
             bad(out, paint, "encrypted", &format!("{} messages of the {side}: {why}", report.encrypted))?;
         }
     }
@@ -118,7 +129,6 @@ fn wrong(out: &mut impl Write, verified: &Verified, at: usize, session: &Session
     for (offset, damage) in &session.damage {
         bad(out, paint, "damage", &format!("at byte {offset}: {damage}"))?;
     }
-    let problems: Vec<&Problem> = verified.problems.iter().filter(|problem| problem.session == at).collect();
     for problem in problems.iter().take(MAX_SHOWN) {
         let label = if matches!(problem.anomaly, Anomaly::RetransmissionStorm) { "note" } else { "problem" };
         let place = problem.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();

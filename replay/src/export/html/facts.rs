@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use warden_protocol::channel::{Report, StreamReport};
 use warden_session::Kind;
+use warden_session::screen::USUAL_COLS;
 use warden_session::timestamp::to_rfc3339;
 
 use crate::export::survey::Survey;
@@ -51,7 +52,8 @@ pub(super) fn notices(teller: &Teller<'_>) -> Vec<String> {
         notices.push("This record holds no times: the speed is made up.".to_owned());
     }
     if survey.size.is_none() {
-        notices.push("It does not say how large the window was: 80 × 24 is taken.".to_owned());
+        let (cols, rows) = survey.window(USUAL_COLS);
+        notices.push(format!("It does not say how large the window was: {cols} × {rows} is taken."));
     }
     if !survey.ending.others.is_empty() {
         notices.push(format!("The record holds {} further sessions, which are not shown.", survey.ending.others.len()));
