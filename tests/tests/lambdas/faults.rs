@@ -31,7 +31,7 @@ pub(crate) struct Bad {
 impl Bad {
     pub(crate) fn new(account: &str) -> Option<Self> {
         let ministack = ministack()?;
-        let stack = ministack.deploy(account, &[("SizeCapMiB", "16")]);
+        let stack = ministack.deploy(account, &[("SizeCapMiB", "4")]);
         let faults = Faults::start();
         faults.forward_to(ministack.address);
         let queue = stack.alerts("alerts", None);
