@@ -4,6 +4,7 @@
 mod faults;
 mod fetch;
 mod paths;
+mod response;
 
 use std::sync::OnceLock;
 
