@@ -1,5 +1,5 @@
 //! The Lambdas end to end: the real `bootstrap`, deployed from the real template.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod faults;
 mod fetch;
