@@ -147,6 +147,12 @@ async fn attend(
     let mut sync = None;
     let status = loop {
         tokio::select! {
+            // In this order: a plugin whose connection was ended here often ends before anything else is looked at.
+            biased;
+            () = relay.stop.notified() => {
+                complain(&format!("warden: {left_behind}"));
+                break end(&mut child, &mut connections).await?;
+            }
             status = child.wait() => break status?,
             accepted = listener.accept() => {
                 if let Ok((client, _)) = accepted {
@@ -158,10 +164,6 @@ async fn attend(
             _ = ticks.tick() => {
                 ticked = ticked.wrapping_add(1);
                 tick(relay, ticked, &mut sync).await;
-            }
-            () = relay.stop.notified() => {
-                complain(&format!("warden: {left_behind}"));
-                break end(&mut child, &mut connections).await?;
             }
         }
     };
