@@ -99,6 +99,11 @@ impl Account {
         let answer = self.call("lambda", "POST", &path, &[], event.to_string().into_bytes());
         let failed = answer.headers.iter().any(|(name, _)| name == "x-amz-function-error");
         let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        // A process that ended between two events is started again by the next one, as Lambda does.
+        if failed && body["errorType"] == "Runtime.ExitError" {
+            println!("{function}: {body}");
+            return self.invoke(function, event);
+        }
         if failed { Err(body) } else { Ok(body) }
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::aws::{Account, REGION};
@@ -88,7 +88,12 @@ impl Ministack {
             assert!(!xml.contains("FAILED") && !xml.contains("ROLLBACK"), "{xml}");
             xml.contains("CREATE_COMPLETE").then_some(())
         });
-        Stack { account }
+        let stack = Stack { account };
+        // Three minutes of a function's time, six times: nobody waits so long for a second attempt here.
+        let attributes = json!({"VisibilityTimeout": "20"});
+        let input = json!({"QueueUrl": stack.queue("transcripts"), "Attributes": attributes});
+        stack.account.json("AmazonSQS.SetQueueAttributes", &input);
+        stack
     }
 
     /// Its log, for a test that fails.
