@@ -96,15 +96,18 @@ impl Account {
     /// `errorType` and `errorMessage`, as JSON.
     pub fn invoke(&self, function: &str, event: &Value) -> Result<Value, Value> {
         let path = format!("/2015-03-31/functions/{function}/invocations");
-        let answer = self.call("lambda", "POST", &path, &[], event.to_string().into_bytes());
-        let failed = answer.headers.iter().any(|(name, _)| name == "x-amz-function-error");
-        let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-        // A process that ended between two events is started again by the next one, as Lambda does.
-        if failed && body["errorType"] == "Runtime.ExitError" {
+        let mut attempts = 0;
+        loop {
+            let answer = self.call("lambda", "POST", &path, &[], event.to_string().into_bytes());
+            let failed = answer.headers.iter().any(|(name, _)| name == "x-amz-function-error");
+            let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+            attempts += 1;
+            // A process that ended between two events is started again by the next one, as Lambda does.
+            if !failed || body["errorType"] != "Runtime.ExitError" || attempts == 3 {
+                return if failed { Err(body) } else { Ok(body) };
+            }
             println!("{function}: {body}");
-            return self.invoke(function, event);
         }
-        if failed { Err(body) } else { Ok(body) }
     }
 
     /// Invokes a function as a service does, which does not wait.
