@@ -1,7 +1,10 @@
 //! S3 objects, read in pieces with constant memory.
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
@@ -9,6 +12,9 @@ use crate::error::FetchError;
 
 /// How often a body that ended early is taken up again where it ended, for one object.
 pub const RESUMES_LIMIT: u32 = 4;
+
+/// How long a body may stand still before it is taken up again.
+pub const STALL: Duration = Duration::from_secs(5);
 
 /// Opens objects.
 #[derive(Clone, Debug)]
@@ -49,8 +55,9 @@ impl Objects {
     pub fn new(config: &SdkConfig) -> Self {
         // Stand-ins for S3 on loopback know no bucket subdomains.
         let own = std::env::var_os("AWS_ENDPOINT_URL").or_else(|| std::env::var_os("AWS_ENDPOINT_URL_S3")).is_some();
-        let config = aws_sdk_s3::config::Builder::from(config).force_path_style(own).build();
-        Self { client: Client::from_conf(config) }
+        let stalls = StalledStreamProtectionConfig::enabled().grace_period(STALL).build();
+        let config = aws_sdk_s3::config::Builder::from(config).force_path_style(own).stalled_stream_protection(stalls);
+        Self { client: Client::from_conf(config.build()) }
     }
 
     /// Stores an object, in place of the one that may be there.
@@ -108,11 +115,11 @@ impl Objects {
 }
 
 impl Object {
-    /// The next piece; `None` when every promised byte was read. A body that ends early is taken up again where it
-    /// ended, as long as the object is still the same.
+    /// The next piece; `None` when every promised byte was read. A body that ends early or stands still is taken up again
+    /// where it was, as long as the object is still the same.
     ///
     /// # Errors
-    /// [`FetchError::Truncated`] if it ends early again and again, and what the service answers.
+    /// [`FetchError::Truncated`] if that happens again and again, and what the service answers.
     pub async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         loop {
             match self.body.next().await {

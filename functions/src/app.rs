@@ -1,7 +1,7 @@
 //! What an execution environment keeps from one invocation to the next.
 
-use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use warden_rules::mask::Masker;
@@ -12,12 +12,12 @@ use crate::clients::Clients;
 use crate::config::{Config, Function, Place};
 use crate::handler::backfill::{Results, S3Results};
 use crate::history::{CloudWatch, History};
-use crate::ledger::Ledger;
 use crate::ledger::dynamo::Dynamo;
-use crate::ledger::table::Table;
+use crate::ledger::table::{Table, TableError};
+use crate::ledger::{Ledger, random_key};
 use crate::metrics::{Metric, Metrics};
 use crate::object::{S3, Store};
-use crate::outbox::{Limits, Outbox, OutboxError};
+use crate::outbox::{Limits, Outbox, OutboxError, Raised};
 use crate::rule_store::{Folder, RuleStore, S3Folder};
 use crate::shipped;
 use crate::sink::Sinks;
@@ -44,8 +44,7 @@ pub struct App {
     pub results: Box<dyn Results>,
     /// Where rules come from.
     pub rule_store: RuleStore,
-    /// Masks secrets.
-    pub masker: Masker,
+    masker: OnceLock<Masker>,
     rules: Mutex<Arc<RuleSet>>,
     metrics: Mutex<Metrics>,
 }
@@ -73,6 +72,12 @@ impl Invocation {
     /// Whether there is no time for another record.
     pub fn is_over(&self) -> bool {
         self.deadline.duration_since(self.now()) < RESERVE
+    }
+
+    /// The time until [it is over](Self::is_over).
+    pub fn left(&self) -> Duration {
+        let left = self.deadline.duration_since(self.now()) - RESERVE;
+        Duration::try_from(left).unwrap_or_default()
     }
 }
 
@@ -106,7 +111,7 @@ impl App {
             results: Box::new(S3Results(clients.clone())),
             rule_store: RuleStore::new(config.rules.as_ref().map(folder), keeps),
             ledger,
-            masker: Masker::new(&config.mask_key.0),
+            masker: config.mask_key.as_ref().map(|key| Masker::new(&key.0)).map(OnceLock::from).unwrap_or_default(),
             rules: Mutex::new(rules),
             metrics: Mutex::default(),
             config,
@@ -114,6 +119,31 @@ impl App {
             sinks,
             store,
         }
+    }
+
+    /// Learns the key of the digests that stand for secrets from the ledger, if none is configured.
+    ///
+    /// # Errors
+    /// What the ledger answers.
+    pub async fn learn_mask_key(&self, now: Timestamp) -> Result<(), TableError> {
+        if self.masker.get().is_some() {
+            return Ok(());
+        }
+        // A backfill may only read the ledger, if it has one at all.
+        let key = match (self.config.function, self.config.table.is_empty()) {
+            (Function::Backfill, true) => None,
+            (Function::Backfill, false) => self.ledger.mask_key(now).await?,
+            _ => Some(self.ledger.made_mask_key(now).await?),
+        };
+        if let Some(key) = key {
+            self.masker.get_or_init(|| Masker::new(&key));
+        }
+        Ok(())
+    }
+
+    /// Masks secrets; with a key of its own if none was [learned](Self::learn_mask_key).
+    pub fn masker(&self) -> &Masker {
+        self.masker.get_or_init(|| Masker::new(&random_key()))
     }
 
     /// The rules in use.
@@ -147,7 +177,7 @@ impl App {
     pub fn policy<'a>(&'a self, rules: &'a RuleSet) -> Policy<'a> {
         Policy {
             rules,
-            masker: &self.masker,
+            masker: self.masker(),
             level: self.config.level,
             window: self.config.window,
             targets: self.config.targets.as_ref(),
@@ -184,6 +214,17 @@ impl App {
     /// Adds to a metric of the invocation.
     pub fn count(&self, metric: Metric, count: u64) {
         self.metrics.lock().unwrap_or_else(PoisonError::into_inner).add(metric, count);
+    }
+
+    /// Counts what became of an observation.
+    pub fn count_raised(&self, raised: Raised) {
+        let metric = match raised {
+            Raised::Sent => Metric::AlertsSent,
+            Raised::Merged => Metric::AlertsMerged,
+            Raised::Listed => Metric::AlertsListed,
+            Raised::Withheld => Metric::AlertsWithheld,
+        };
+        self.count(metric, 1);
     }
 
     /// Adds findings of a rule.

@@ -12,7 +12,7 @@
 //! | `WARDEN_EVENT_BUS` | name or ARN of the event bus | none |
 //! | `WARDEN_MACHINE_FORM` | `warden` or `ocsf` (OCSF Detection Finding, class 2004) | `warden` |
 //! | `WARDEN_CONTENT` | `full`, or `none`: alerts hold no session text, only pointers to the evidence | `full` |
-//! | `WARDEN_MASK_KEY` | key of the digests that stand for masked secrets; the same for all functions | derived from the table's name |
+//! | `WARDEN_MASK_KEY` | key of the digests that stand for masked secrets; the same for all functions | made at random and kept in the ledger |
 //! | `WARDEN_LEVEL` | least level that is alerted about | `low` |
 //! | `WARDEN_WINDOW` | window of rules that name none: `90s`, `15m`, `1h`, `7d` | `1h` |
 //! | `WARDEN_FOLLOW_UP` | how long different commands under one key are gathered before the follow-up | `5m` |
@@ -53,7 +53,7 @@ pub struct Config {
     /// Whether alerts hold session text.
     pub content: Content,
     /// Key of the digests that stand for masked secrets. Never shown.
-    pub mask_key: MaskKey,
+    pub mask_key: Option<MaskKey>,
     /// Least level that is alerted about.
     pub level: Level,
     /// Window of rules that name none.
@@ -245,7 +245,7 @@ impl Reader<'_> {
             self.optional("WARDEN_REFUSE", "log groups and s3://BUCKET/PREFIX", refused).unwrap_or_default();
         refused.places.extend(output.clone());
         Some(Config {
-            mask_key: MaskKey(self.text("WARDEN_MASK_KEY").unwrap_or_else(|| format!("warden {table}")).into_bytes()),
+            mask_key: self.text("WARDEN_MASK_KEY").map(|key| MaskKey(key.into_bytes())),
             table,
             outlets,
             machine_form: self.chosen("WARDEN_MACHINE_FORM", "warden or ocsf", machine_form, MachineForm::Warden),
@@ -480,6 +480,7 @@ mod tests {
             ("WARDEN_REFUSE", "/aws/lambda/warden, s3://out/results/"),
             ("WARDEN_OUTPUT", ""),
             ("WARDEN_TARGETS", "i-1,i-2"),
+            ("WARDEN_MASK_KEY", "not for logs"),
         ])
         .unwrap();
         assert_eq!(config.window, SignedDuration::from_mins(15));
@@ -490,6 +491,6 @@ mod tests {
         assert!(config.refused.is_object("out", "results/x.jsonl") && !config.refused.is_object("out", "results-2/x"));
         assert_eq!(config.output, None);
         assert_eq!(config.targets.unwrap().len(), 2);
-        assert!(!format!("{:?}", config.mask_key).contains("ledger"));
+        assert!(config.mask_key.is_some() && !format!("{:?}", config.mask_key).contains("not for logs"));
     }
 }

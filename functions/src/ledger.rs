@@ -18,6 +18,7 @@
 //! | `A#R#DIGEST#SCOPE` | `KEY#OPENED` | an alert that a cap withheld |
 //! | `A#R#REC#HOUR` | `SESSION` | a session of which a first record was read then |
 //! | `A#R#R#` | `GOOD`, `SINCE`, `PREFERENCES` | rules, start of the deployment, session preferences |
+//! | | `MASK` | key of the digests that stand for secrets |
 //! | `A#R#L#GROUP#STREAM` | `STATE` | where the reading of a log stream stands |
 //!
 //! (PATH and KEY are hashes.) A session id names one session in all accounts; that two accounts know it is reported as no
@@ -25,20 +26,23 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::dedup::{Seen, Window, digest};
-use crate::draft::Draft;
 
 pub mod dynamo;
 pub mod facts;
 pub mod finding;
 pub mod memory;
+pub mod rows;
 pub mod table;
 
 pub use facts::Facts;
+pub use rows::{Claim, Due, FollowUps, Other, Receipt, Scan};
 use table::{Expect, Key, Range, Row, Table, TableError};
 
 /// Most rows that one query of a session or window takes.
@@ -59,110 +63,6 @@ pub struct Loaded<T> {
     pub value: Option<T>,
     /// Expectation of the write that follows this reading.
     pub expect: Expect,
-}
-
-/// What a record says of itself: worth a comparison when StartSession is heard of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Claim {
-    /// Kind of the record: `transcript` or `log-stream`.
-    pub kind: String,
-    /// Its path.
-    pub path: String,
-    /// What it says.
-    pub facts: Facts,
-    /// Session that its place is named after: the key of an object, the name of a log stream.
-    pub named: Option<String>,
-    /// Managed node that stored it, where the notification names it.
-    pub uploader: Option<String>,
-}
-
-/// What was read of a session, and what came of it: "no alert" is not "not scanned".
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// Kind of the source: `transcript`, `log-stream`, `api-call`.
-    pub kind: String,
-    /// Its path.
-    pub path: String,
-    /// Version of the S3 object.
-    pub version: Option<String>,
-    /// `ETag` of the S3 object.
-    pub etag: Option<String>,
-    /// Hex SHA-256 of the bytes that were read, as they are stored.
-    pub sha256: Option<String>,
-    /// Version of the rules.
-    pub rules_version: String,
-    /// How it ended.
-    pub result: Scan,
-    /// Bytes read.
-    pub bytes: u64,
-    /// Commands read.
-    pub commands: u64,
-    /// Findings.
-    pub findings: u64,
-    /// What is missing or contradictory, in our words.
-    pub deviations: Vec<String>,
-    /// When it was read.
-    pub at: Timestamp,
-}
-
-/// How a reading ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scan {
-    /// Everything was read.
-    Whole,
-    /// Something is missing in the record, or could not be read.
-    Incomplete,
-    /// The size cap was reached.
-    SizeCap,
-    /// The object is no record that is known here.
-    Unrecognised,
-}
-
-/// A command of a window beside its first one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Other {
-    /// What it is about.
-    pub draft: Draft,
-    /// Names the finding.
-    pub finding_id: String,
-    /// When it was found.
-    pub at: Timestamp,
-    /// Whether an alert has listed it.
-    pub listed: bool,
-    /// Until then somebody is sending it at once.
-    pub claimed_until: Option<Timestamp>,
-}
-
-/// Follow-ups of one window.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct FollowUps {
-    /// How many were sent.
-    pub sent: u32,
-    /// Different commands that no row was made for, because there were too many.
-    pub unlisted: u64,
-    /// Of those, how many a follow-up has told.
-    pub told: u64,
-    /// Until then somebody is sending one.
-    pub claimed_until: Option<Timestamp>,
-}
-
-/// Something that is to be sent at its time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "what")]
-pub enum Due {
-    /// The follow-up of a window.
-    FollowUp {
-        /// Dedup key.
-        key: String,
-        /// When the window was opened.
-        opened: Timestamp,
-    },
-    /// The digest of a cap.
-    Digest {
-        /// What the cap is on.
-        scope: String,
-    },
 }
 
 impl Ledger {
@@ -214,7 +114,9 @@ impl Ledger {
     /// [`TableError::Layout`] if the value has no JSON.
     pub fn row<T: Serialize>(&self, key: Key, value: &T, now: Timestamp) -> Result<Row, TableError> {
         let body = serde_json::to_string(value).map_err(|_| TableError::Layout)?;
-        let expires = now.saturating_add(self.keep).unwrap_or(Timestamp::MAX);
+        // What is known of the deployment itself stays.
+        let keep = if key.pk == self.partition("R", "") { SignedDuration::MAX } else { self.keep };
+        let expires = now.saturating_add(keep).unwrap_or(Timestamp::MAX);
         Ok(Row { key, version: 0, body, expires })
     }
 
@@ -462,6 +364,28 @@ impl Ledger {
         Ok(())
     }
 
+    /// The key of the digests that stand for masked secrets, if one was made.
+    ///
+    /// # Errors
+    /// What the table answers.
+    pub async fn mask_key(&self, now: Timestamp) -> Result<Option<Vec<u8>>, TableError> {
+        let known: Loaded<String> = self.load(&self.key("R", "", "MASK"), now).await?;
+        known.value.map(|key| BASE64_STANDARD.decode(key).map_err(|_| TableError::Layout)).transpose()
+    }
+
+    /// The same; whoever asks first makes it, at random and for good.
+    ///
+    /// # Errors
+    /// What the table answers.
+    pub async fn made_mask_key(&self, now: Timestamp) -> Result<Vec<u8>, TableError> {
+        if let Some(key) = self.mask_key(now).await? {
+            return Ok(key);
+        }
+        let made = BASE64_STANDARD.encode(random_key());
+        self.store(self.key("R", "", "MASK"), &made, Expect::Absent, now).await?;
+        self.mask_key(now).await?.ok_or(TableError::Contended)
+    }
+
     /// Notes that something is to be sent at a time. Equal notes of one minute are one.
     ///
     /// # Errors
@@ -546,10 +470,32 @@ impl Ledger {
 /// How often a row that others change is read again.
 pub const ATTEMPTS: u32 = 8;
 
+/// A key that nobody can guess. Linux has randomness for everybody as soon as it runs.
+pub(crate) fn random_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).unwrap_or_default();
+    key
+}
+
 fn hour(at: Timestamp) -> String {
     at.as_second().div_euclid(3600).to_string()
 }
 
 fn parse<T: DeserializeOwned>(row: &Row) -> Result<T, TableError> {
     serde_json::from_str(&row.body).map_err(|_| TableError::Layout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::memory::Memory;
+    use super::*;
+
+    #[tokio::test]
+    async fn the_mask_key_is_made_once_and_stays() {
+        let table: Arc<dyn Table> = Arc::new(Memory::default());
+        let ledger = || Ledger::new(table.clone(), "111122223333", "eu-west-1", SignedDuration::from_hours(1));
+        let key = ledger().made_mask_key(Timestamp::UNIX_EPOCH).await.unwrap();
+        assert!(key.len() == 32 && key.iter().any(|byte| *byte != 0));
+        assert_eq!(ledger().made_mask_key("2040-01-01T00:00:00Z".parse().unwrap()).await.unwrap(), key);
+    }
 }

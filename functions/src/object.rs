@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use warden_aws::FetchError;
@@ -38,6 +39,16 @@ pub struct Opened {
     pub length: u64,
     /// When it was stored.
     pub stored: Option<Timestamp>,
+}
+
+impl Opened {
+    /// The next piece of its bytes; `None` when every byte was read.
+    ///
+    /// # Errors
+    /// [`FetchError::Timeout`] if none comes in this time, and what the service answers.
+    pub async fn next(&mut self, time: Duration) -> Result<Option<Vec<u8>>, FetchError> {
+        tokio::time::timeout(time, self.body.next()).await.unwrap_or(Err(FetchError::Timeout))
+    }
 }
 
 /// S3.

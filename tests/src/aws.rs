@@ -18,6 +18,21 @@ pub struct Account {
     endpoint: SocketAddr,
 }
 
+/// An object that was stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Bucket.
+    pub bucket: String,
+    /// Key.
+    pub key: String,
+    /// Bytes.
+    pub size: usize,
+    /// `ETag`, without quotes.
+    pub etag: String,
+    /// Version id, if the bucket has versions.
+    pub version: Option<String>,
+}
+
 impl Account {
     /// The account with this number at an endpoint.
     pub fn new(endpoint: SocketAddr, id: &str) -> Self {
@@ -31,6 +46,7 @@ impl Account {
             "AmazonSQS" => ("sqs", "1.0"),
             "Logs" => ("logs", "1.1"),
             "AWSEvents" => ("events", "1.1"),
+            "AWSStepFunctions" => ("states", "1.0"),
             other => panic!("{other} is not known here"),
         };
         let content_type = format!("application/x-amz-json-{version}");
@@ -63,10 +79,15 @@ impl Account {
         self.call("s3", "PUT", &format!("/{bucket}"), &[], region.into_bytes());
     }
 
-    /// Stores an object and returns its version id, if the bucket has versions.
-    pub fn put(&self, bucket: &str, key: &str, body: impl Into<Vec<u8>>) -> Option<String> {
-        let answer = self.call("s3", "PUT", &format!("/{bucket}/{}", encoded_path(key)), &[], body.into());
-        answer.headers.into_iter().find(|(name, _)| name == "x-amz-version-id").map(|(_, version)| version)
+    /// Stores an object.
+    pub fn put(&self, bucket: &str, key: &str, body: impl Into<Vec<u8>>) -> Stored {
+        let body = body.into();
+        let (bucket, key, size) = (bucket.to_owned(), key.to_owned(), body.len());
+        let answer = self.call("s3", "PUT", &format!("/{bucket}/{}", encoded_path(&key)), &[], body);
+        let header =
+            |wanted: &str| answer.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+        let etag = header("etag").unwrap_or_default().trim_matches('"').to_owned();
+        Stored { bucket, key, size, etag, version: header("x-amz-version-id") }
     }
 
     /// Fetches an object.

@@ -32,6 +32,10 @@ pub enum Fault {
     Truncated,
     /// AWS's own answer, with a `Content-Length` that is smaller by this.
     TooShort(u64),
+    /// AWS's own answer, its body in sixteen pieces with a pause behind each.
+    Slow(Duration),
+    /// AWS's own answer, of which the second half comes after this long.
+    Stall(Duration),
     /// AWS does it, but its answer is lost.
     DoneButLost,
     /// An object of this many bytes, made of this line.
@@ -172,6 +176,8 @@ fn serve(request: &Request, stream: &mut TcpStream, state: &Mutex<State>) -> io:
             answer.write_head(stream, (answer.body.len() as u64).saturating_sub(missing))?;
             stream.write_all(&answer.body)
         }
+        Some(Fault::Slow(pause)) => in_pieces(stream, &forward()?, 16, pause),
+        Some(Fault::Stall(pause)) => in_pieces(stream, &forward()?, 2, pause),
         Some(Fault::Large(size, line)) => large(stream, size, line),
     }
 }
@@ -222,6 +228,16 @@ fn ssm(call: &Call, state: &Mutex<State>) -> Response {
         _ => return Response::new(400, "application/x-amz-json-1.1", json!({"__type": "InvalidDocument"}).to_string()),
     };
     Response::new(200, "application/x-amz-json-1.1", answer.to_string())
+}
+
+fn in_pieces(stream: &mut TcpStream, answer: &Response, pieces: usize, pause: Duration) -> io::Result<()> {
+    answer.write_head(stream, answer.body.len() as u64)?;
+    for piece in answer.body.chunks(answer.body.len().div_ceil(pieces).max(1)) {
+        stream.write_all(piece)?;
+        stream.flush()?;
+        thread::sleep(pause);
+    }
+    Ok(())
 }
 
 /// Written in pieces: neither side of the test holds it.

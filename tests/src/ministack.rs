@@ -36,8 +36,7 @@ impl Ministack {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let python = bin.join("python");
         let mut launcher = Command::new(&python)
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src/ministack.py"))
-            .arg(&bin)
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src/run_ministack.py"))
             .arg(folder.path().join("ministack.log"))
             .env("BIND_HOST", "127.0.0.1")
             .env("MINISTACK_HOST", "127.0.0.1")

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 
-use crate::aws::REGION;
+use crate::aws::{REGION, Stored};
 
 /// A session of an operator on a managed node.
 #[derive(Clone, Debug)]
@@ -96,7 +96,8 @@ impl Operated {
     }
 
     /// A notification of S3 for its transcript, in a message of SQS.
-    pub fn notification(&self, bucket: &str, message_id: &str) -> Value {
+    pub fn notification(&self, transcript: &Stored, message_id: &str) -> Value {
+        let Stored { bucket, key, size, etag, version } = transcript;
         let body = json!({"Records": [{
             "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": REGION, "eventName": "ObjectCreated:Put",
             "eventTime": Timestamp::now().to_string(),
@@ -106,7 +107,7 @@ impl Operated {
             "s3": {
                 "s3SchemaVersion": "1.0", "configurationId": "transcripts",
                 "bucket": {"name": bucket, "ownerIdentity": {"principalId": "A3NL1KOZZKExample"}, "arn": format!("arn:aws:s3:::{bucket}")},
-                "object": {"key": self.key(), "size": 1000, "eTag": "d41d8cd98f00b204e9800998ecf8427e", "sequencer": "0055AED6DCD90281E5"},
+                "object": {"key": key, "size": size, "eTag": etag, "versionId": version, "sequencer": "0055AED6DCD90281E5"},
             },
         }]});
         message(message_id, &body.to_string())

@@ -80,6 +80,8 @@ pub async fn handle(app: &App, invocation: &Invocation, event: &[u8]) -> Result<
     let Some(place) = &app.config.output else { return Err(Failure::Misdirected) };
     // What is wrong with the rules is told by the functions that watch.
     let rules = if app.config.rules.is_some() { app.rule_store.rules(invocation.now()).await.0 } else { app.rules() };
+    // Without the ledger's key its digests have one of their own.
+    let _ = app.learn_mask_key(invocation.now()).await;
     let (mut outcomes, mut again) = (Vec::new(), None);
     for task in &asked.tasks {
         app.count(Metric::Records, 1);
@@ -131,7 +133,7 @@ impl Backfill<'_> {
         }
         let path = format!("s3://{}/{}", object.bucket, object.key);
         let mut scan = self.scan(&object.key, path).await;
-        if let Err(error) = scan.read(opened, self.app.config.size_cap).await {
+        if let Err(error) = scan.read(opened, self.app.config.size_cap, self.invocation).await {
             return fail(error, "the object cannot be read");
         }
         let Some(done) = scan.finish() else {
@@ -158,7 +160,7 @@ impl Backfill<'_> {
         }
         Scan {
             rules: self.rules,
-            masker: &self.app.masker,
+            masker: self.app.masker(),
             path,
             named,
             known,
@@ -200,9 +202,9 @@ struct Done {
 }
 
 impl Scan<'_> {
-    async fn read(&mut self, mut opened: Opened, cap: u64) -> Result<(), FetchError> {
+    async fn read(&mut self, mut opened: Opened, cap: u64, invocation: &Invocation) -> Result<(), FetchError> {
         let mut inflate = Inflate::new(Limits { output: cap, ratio: RATIO_LIMIT });
-        while let Some(piece) = opened.body.next().await? {
+        while let Some(piece) = opened.next(invocation.left()).await? {
             self.done.bytes += piece.len() as u64;
             let wrong = inflate.feed(&piece, &mut |bytes| self.feed(bytes));
             if let Some(deviation) = wrong {

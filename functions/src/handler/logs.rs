@@ -1,12 +1,12 @@
 //! `logs`: what is typed in sessions, seconds later, from the log streams that agents write.
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use warden_rules::RuleSet;
 use warden_session::timeline::Deviation;
 use warden_session::{Item, Kind, Session, SessionId};
 
+use super::records;
 use crate::app::{App, Invocation};
 use crate::audit::{Audit, Origin, Summary};
 use crate::dedup::{Observed, digest};
@@ -16,9 +16,10 @@ use crate::follow::{Following, Gap, Plan, line};
 use crate::ledger::table::{Expect, TableError};
 use crate::ledger::{ATTEMPTS, Claim, Facts, Receipt, Scan};
 use crate::metrics::Metric;
-use crate::outbox::{Outbox, Raised};
+use crate::outbox::Outbox;
+use crate::reading::Reading;
 use crate::response::{Identity, Source, respond};
-use crate::source::{self, Carrier, LogBatch, LogEvent, SourceError, Work};
+use crate::source::{LogBatch, LogEvent, Work};
 
 /// Handles an event: batches of log events, from a subscription, Kinesis or Firehose.
 ///
@@ -28,90 +29,14 @@ use crate::source::{self, Carrier, LogBatch, LogEvent, SourceError, Work};
 /// # Errors
 /// A subscription's event fails as a whole, and comes again. So does one of Firehose, unless the record itself is at fault.
 pub async fn handle(app: &App, invocation: &Invocation, event: &[u8]) -> Result<Value, Failure> {
-    let delivered = source::deliveries(event)?;
-    let outbox = app.outbox(invocation);
-    app.refresh_rules(&outbox, invocation.now()).await?;
-    let rules = app.rules();
-    let mut results = Vec::new();
-    for delivery in delivered.deliveries {
-        app.count(Metric::Records, 1);
-        let result = match delivery.work {
-            Ok(works) => record(app, invocation, &outbox, &rules, works).await,
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = &result {
-            app.count(Metric::RecordsFailed, 1);
-            tracing::error!(error_type = error.error_type(), error = %error, record = delivery.id, "a record was not done");
+    records::handle(app, invocation, event, async |reading: &Reading<'_>, work| match work {
+        Work::Logs(batch) if batch.api_calls().is_none() => {
+            let Reading { app, invocation, outbox, rules } = *reading;
+            Follower { app, invocation, outbox, rules, batch: &batch }.follow().await
         }
-        results.push((delivery.id.unwrap_or_default(), result));
-    }
-    outbox.flush(invocation.now()).await?;
-    answer(delivered.carrier, results, event)
-}
-
-async fn record(
-    app: &App,
-    invocation: &Invocation,
-    outbox: &Outbox<'_>,
-    rules: &RuleSet,
-    works: Vec<Work>,
-) -> Result<(), Failure> {
-    for work in works {
-        if invocation.is_over() {
-            return Err(Failure::OutOfTime);
-        }
-        match work {
-            Work::Logs(batch) if batch.api_calls().is_none() => {
-                Follower { app, invocation, outbox, rules, batch: &batch }.follow().await?;
-            }
-            Work::Nothing(what) => tracing::debug!(what, "nothing to read"),
-            Work::Logs(_) | Work::ApiCall(_) | Work::Object(_) => return Err(Failure::Misdirected),
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn answer(
-    carrier: Carrier,
-    results: Vec<(String, Result<(), Failure>)>,
-    event: &[u8],
-) -> Result<Value, Failure> {
-    match carrier {
-        Carrier::Whole => results.into_iter().try_for_each(|(_, result)| result).map(|()| Value::Null),
-        Carrier::Sqs | Carrier::Kinesis => {
-            let failed = results.iter().filter(|(_, result)| result.is_err());
-            let failed: Vec<Value> = failed.map(|(id, _)| json!({ "itemIdentifier": id })).collect();
-            Ok(json!({ "batchItemFailures": failed }))
-        }
-        Carrier::Firehose => firehose(results, event),
-    }
-}
-
-#[derive(Deserialize)]
-struct Transformation<'e> {
-    #[serde(borrow)]
-    records: Vec<Transformed<'e>>,
-}
-
-#[derive(Deserialize)]
-struct Transformed<'e> {
-    data: &'e str,
-}
-
-/// The records as they came. Firehose puts what failed aside, for good: so only what can never be read fails alone.
-fn firehose(results: Vec<(String, Result<(), Failure>)>, event: &[u8]) -> Result<Value, Failure> {
-    let came: Transformation<'_> =
-        serde_json::from_slice(event).map_err(|_| SourceError::Malformed("a Firehose event"))?;
-    let mut records = Vec::new();
-    for ((id, result), came) in results.into_iter().zip(came.records) {
-        let result = match result {
-            Ok(()) => "Ok",
-            Err(Failure::Source(_) | Failure::Misdirected) => "ProcessingFailed",
-            Err(error) => return Err(error),
-        };
-        records.push(json!({ "recordId": id, "result": result, "data": came.data }));
-    }
-    Ok(json!({ "records": records }))
+        _ => Err(Failure::Misdirected),
+    })
+    .await
 }
 
 /// The session of a stream is over: what was held until the next prompt comes out.
@@ -154,7 +79,7 @@ struct Follower<'a> {
 }
 
 /// What a batch came to.
-struct Reading {
+struct Followed {
     next: Following,
     observed: Vec<Observed>,
     claims: Vec<(String, Claim)>,
@@ -186,7 +111,7 @@ impl Follower<'_> {
     }
 
     /// Reads what is new in the batch; `None` if nothing is.
-    async fn read(&self, following: &Following, now: Timestamp) -> Result<Option<Reading>, Failure> {
+    async fn read(&self, following: &Following, now: Timestamp) -> Result<Option<Followed>, Failure> {
         let (from, events, incomplete) = match following.plan(self.batch) {
             Plan::Nothing => return Ok(None),
             Plan::Next(events) => (following.clone(), events, false),
@@ -240,7 +165,7 @@ impl Follower<'_> {
         events: &[LogEvent],
         started: Option<&Facts>,
         incomplete: bool,
-    ) -> Result<Reading, Failure> {
+    ) -> Result<Followed, Failure> {
         let policy = self.app.policy(self.rules);
         let (mut reader, counts) = next.resume();
         let mut audit = Audit::new(policy, self.origin());
@@ -274,7 +199,7 @@ impl Follower<'_> {
         summary.claims.extend(early.summary().claims.clone());
         let claims = audit.claims().chain(early.claims()).map(|(session, claim)| (session.to_owned(), claim)).collect();
         self.respond(&mut observed, &summary, started, contradicts).await?;
-        Ok(Reading { next, observed, claims, summary, incomplete: incomplete || reduced })
+        Ok(Followed { next, observed, claims, summary, incomplete: incomplete || reduced })
     }
 
     /// Ends sessions where rules ask for it and nothing speaks against it.
@@ -313,20 +238,14 @@ impl Follower<'_> {
             if self.invocation.is_over() {
                 return Err(Failure::OutOfTime);
             }
-            let metric = match Box::pin(self.outbox.gather(observed, now)).await? {
-                Raised::Sent => Metric::AlertsSent,
-                Raised::Merged => Metric::AlertsMerged,
-                Raised::Listed => Metric::AlertsListed,
-                Raised::Withheld => Metric::AlertsWithheld,
-            };
-            self.app.count(metric, 1);
+            self.app.count_raised(Box::pin(self.outbox.gather(observed, now)).await?);
         }
         Ok(self.outbox.flush(now).await?)
     }
 
     /// Notes where the reading stands, and that the session was read; `false` if somebody else was faster.
-    async fn keep(&self, reading: Reading, expect: Expect, now: Timestamp) -> Result<bool, Failure> {
-        let Reading { mut next, claims, summary, incomplete, .. } = reading;
+    async fn keep(&self, followed: Followed, expect: Expect, now: Timestamp) -> Result<bool, Failure> {
+        let Followed { mut next, claims, summary, incomplete, .. } = followed;
         let LogBatch { log_group, log_stream, events, .. } = self.batch;
         next.finished = false;
         next.commands += summary.commands;

@@ -64,6 +64,7 @@ pub async fn handle(app: &App, invocation: &Invocation, event: &[u8]) -> Result<
     let input: Input = serde_json::from_slice(event).unwrap_or_default();
     let outbox = app.outbox(invocation);
     let now = invocation.now();
+    app.learn_mask_key(now).await?;
     app.refresh_rules(&outbox, now).await?;
     let due = outbox.send_due(now).await;
     let run = Reconciler { app, invocation, outbox: &outbox, now };

@@ -2,14 +2,20 @@
 
 use serde_json::Value;
 
-use super::records::{self, Takes};
+use super::records;
 use crate::app::{App, Invocation};
 use crate::error::Failure;
+use crate::reading::Reading;
+use crate::source::Work;
 
 /// Handles an event: notifications of objects, from S3 itself or through SQS, SNS or EventBridge.
 ///
 /// # Errors
 /// An event that is delivered as a whole fails as a whole, and comes again.
 pub async fn handle(app: &App, invocation: &Invocation, event: &[u8]) -> Result<Value, Failure> {
-    records::handle(app, invocation, event, Takes::Objects).await
+    records::handle(app, invocation, event, async |reading: &Reading<'_>, work| match work {
+        Work::Object(object) => Box::pin(reading.object(&object)).await,
+        _ => Err(Failure::Misdirected),
+    })
+    .await
 }

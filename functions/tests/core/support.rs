@@ -72,6 +72,7 @@ pub(crate) fn twin(store: MemoryStore, settings: &[(&'static str, &'static str)]
         ("WARDEN_TABLE", "ledger"),
         ("WARDEN_EVENT_BUS", "default"),
         ("WARDEN_LEVEL", "informational"),
+        ("WARDEN_MASK_KEY", "key"),
         ("WARDEN_OUTPUT", "s3://transcripts/own"),
     ];
     let all: Vec<_> = settings.iter().chain(&base).copied().collect();
@@ -156,7 +157,7 @@ pub(crate) fn key(session: &str) -> String {
 
 /// A notification of S3, about the record of a session.
 pub(crate) fn stored(session: &str, version: Option<&str>, uploader: &str) -> Value {
-    let object = json!({"key": key(session), "size": 1, "eTag": "e", "versionId": version, "sequencer": "1"});
+    let object = json!({"key": key(session), "versionId": version, "sequencer": "1"});
     json!({"Records": [{
         "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "eu-central-1", "eventName": "ObjectCreated:Put",
         "requestParameters": {"sourceIPAddress": "192.0.2.7"}, "responseElements": {"x-amz-request-id": "1"},

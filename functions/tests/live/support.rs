@@ -52,6 +52,7 @@ pub(crate) fn twin_with(handler: &'static str, settings: &[(&'static str, &'stat
         ("WARDEN_OUTPUT", "s3://results/runs"),
         ("WARDEN_EVENT_BUS", "default"),
         ("WARDEN_LEVEL", "informational"),
+        ("WARDEN_MASK_KEY", "key"),
         ("WARDEN_SESSION_CAP", "100000"),
         ("WARDEN_RULE_CAP", "100000"),
     ];

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use warden_tests::aws::Stored;
 use warden_tests::faults::{Fault, Faults};
 use warden_tests::http::Response;
 use warden_tests::ministack::Stack;
@@ -45,8 +46,8 @@ impl Bad {
         Runtime::start(handler, &self.stack.environment(handler, &self.faults.url()), time).unwrap()
     }
 
-    fn put(&self, session: &Operated) {
-        self.stack.account.put(&self.bucket, &session.key(), session.transcript());
+    fn put(&self, session: &Operated) -> Stored {
+        self.stack.account.put(&self.bucket, &session.key(), session.transcript())
     }
 
     pub(crate) fn alerts(&self) -> Vec<Value> {
@@ -71,26 +72,25 @@ fn a_bad_object_fails_alone_with_a_stable_error_type() {
         ("SlowDown twice", 2, Fault::s3(503, "SlowDown"), None),
         ("truncated once", 1, Fault::Truncated, None),
         ("reset once", 1, Fault::Reset, None),
+        ("slow", always, Fault::Slow(Duration::from_millis(50)), None),
+        ("stalled once", 1, Fault::Stall(TIME), None),
         ("500", always, Fault::s3(500, "InternalError"), Some("Warden.InputFailed")),
         ("SlowDown", always, Fault::s3(503, "SlowDown"), Some("Warden.InputThrottled")),
         ("429", always, Fault::s3(429, "TooManyRequests"), Some("Warden.InputThrottled")),
         ("denied", always, Fault::s3(403, "AccessDenied"), Some("Warden.InputDenied")),
         ("missing", always, Fault::s3(404, "NoSuchKey"), Some("Warden.InputMissing")),
         ("truncated", always, Fault::Truncated, Some("Warden.InputTruncated")),
-        ("wrong length", always, Fault::TooShort(10), None),
+        ("too short a length once", 1, Fault::TooShort(10), Some("Warden.InputTruncated")),
     ];
     for (n, (name, times, fault, error_type)) in (0_u32..).zip(rows) {
         let sessions: Vec<_> = (0..3).map(|k| Operated::new("200000000001", 10 * n + k, &[ATTACK])).collect();
-        for session in &sessions {
-            bad.put(session);
-        }
+        let stored: Vec<_> = sessions.iter().map(|session| bad.put(session)).collect();
         bad.faults.clear();
         bad.faults.plan("s3", &sessions[1].id, times, fault);
         runtime.take_log();
         let ids = ["first", "middle", "last"];
-        let records: Vec<_> =
-            sessions.iter().zip(ids).map(|(session, id)| session.notification(&bad.bucket, id)).collect();
-        let answer = runtime.invoke(&json!({ "Records": records })).unwrap();
+        let records = (0..3).map(|n| sessions[n].notification(&stored[n], ids[n]));
+        let answer = runtime.invoke(&json!({ "Records": records.collect::<Vec<_>>() })).unwrap();
         let expected: &[&str] = if error_type.is_some() { &["middle"] } else { &[] };
         let log = runtime.take_log();
         assert_eq!(failed(&answer), expected, "{name}: {log}");
@@ -106,6 +106,34 @@ fn a_bad_object_fails_alone_with_a_stable_error_type() {
         }
     }
     assert!(runtime.peak_memory() < MEMORY, "{} bytes", runtime.peak_memory());
+}
+
+/// A body that never comes holds up the records behind it, and fails them in time for their next attempt.
+#[test]
+fn a_body_that_stalls_ends_before_the_function_does() {
+    let Some(bad) = Bad::new("200000000007") else { return };
+    let runtime = bad.run("transcripts", Duration::from_secs(8));
+    let sessions: Vec<_> = (0..3).map(|n| Operated::new("200000000007", n, &[ATTACK])).collect();
+    let stored: Vec<_> = sessions.iter().map(|session| bad.put(session)).collect();
+    bad.faults.plan("s3", &sessions[1].id, 100, Fault::Stall(TIME));
+    let ids = ["first", "middle", "last"];
+    let records = (0..3).map(|n| sessions[n].notification(&stored[n], ids[n]));
+    let event = json!({ "Records": records.collect::<Vec<_>>() });
+    let begun = Instant::now();
+    let answer = runtime.invoke(&event).unwrap();
+    let log = runtime.take_log();
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert_eq!(failed(&answer), ["middle", "last"], "{log}");
+    assert!(log.contains("Warden.OutOfTime"), "{log}");
+    let alerts = bad.alerts();
+    assert!(alerts.iter().any(|alert| alert["session"]["id"] == json!(sessions[0].id) && is_initial(alert, ATTACK)));
+    assert!(alerts.iter().any(|alert| alert["title"] == "A record could not be read in the function's time"));
+    bad.faults.clear();
+    assert_eq!(failed(&runtime.invoke(&event).unwrap()), [""; 0], "{}", runtime.take_log());
+    let alerts = bad.alerts();
+    for session in &sessions[1..] {
+        assert!(alerts.iter().any(|alert| alert["session"]["id"] == json!(session.id) && is_initial(alert, ATTACK)));
+    }
 }
 
 /// The ledger and the topics: while they fail the record fails and comes again, and is then alerted about.
@@ -125,10 +153,10 @@ fn nothing_is_lost_while_the_ledger_or_a_topic_fails() {
     ];
     for (n, (name, service, fault)) in (0_u32..).zip(rows) {
         let session = Operated::new("200000000002", n, &[ATTACK]);
-        bad.put(&session);
+        let stored = bad.put(&session);
         bad.faults.clear();
         bad.faults.plan(service, "", always, fault);
-        let event = json!({ "Records": [session.notification(&bad.bucket, "record")] });
+        let event = json!({ "Records": [session.notification(&stored, "record")] });
         let answer = runtime.invoke(&event);
         let reported = answer
             .as_ref()
@@ -152,11 +180,11 @@ fn a_crash_loses_nothing() {
     let rows = [("before the publish", Fault::Hang(TIME)), ("after the publish", Fault::DoneButLost)];
     for (n, (name, fault)) in (0_u32..).zip(rows) {
         let session = Operated::new("200000000003", n, &[ATTACK]);
-        bad.put(&session);
+        let stored = bad.put(&session);
         bad.faults.clear();
         let published = matches!(fault, Fault::DoneButLost);
         bad.faults.plan("sns", "Publish", 1, fault);
-        let event = json!({ "Records": [session.notification(&bad.bucket, "record")] });
+        let event = json!({ "Records": [session.notification(&stored, "record")] });
         let mut runtime = bad.run("transcripts", Duration::from_secs(8));
         runtime.begin(&event);
         wait_for("the publish", || (!bad.faults.calls("sns", "Publish").is_empty()).then_some(()));
@@ -190,10 +218,10 @@ fn memory_stays_small_whatever_the_object() {
         let runtime = bad.run("transcripts", Duration::from_mins(10));
         let begun = Instant::now();
         let session = Operated::new("200000000004", n, &[]);
-        bad.put(&session);
+        let stored = bad.put(&session);
         bad.faults.clear();
         bad.faults.plan("s3", &session.id, 100, fault);
-        let answer = runtime.invoke(&json!({ "Records": [session.notification(&bad.bucket, "large")] })).unwrap();
+        let answer = runtime.invoke(&json!({ "Records": [session.notification(&stored, "large")] })).unwrap();
         assert_eq!(failed(&answer), [""; 0], "{name}: {}", runtime.take_log());
         assert!(!bad.faults.calls("s3", "GET").is_empty(), "{name}: it was not read");
         let titles: Vec<_> = bad.alerts().iter().map(|alert| alert["title"].to_string()).collect();
@@ -208,7 +236,7 @@ fn malformed_envelopes_fail_alone() {
     let Some(bad) = Bad::new("200000000005") else { return };
     let runtime = bad.run("transcripts", TIME);
     let session = Operated::new("200000000005", 1, &[ATTACK]);
-    bad.put(&session);
+    let stored = bad.put(&session);
     let deep = "[".repeat(100_000);
     let bodies = [
         "",
@@ -221,7 +249,7 @@ fn malformed_envelopes_fail_alone() {
         &deep,
     ];
     let mut records: Vec<_> = (0..).zip(bodies).map(|(n, body)| message(&format!("bad-{n}"), body)).collect();
-    records.insert(4, session.notification(&bad.bucket, "good"));
+    records.insert(4, session.notification(&stored, "good"));
     records.push(message("test", "{\"Service\":\"Amazon S3\",\"Event\":\"s3:TestEvent\",\"Bucket\":\"b\"}"));
     let answer = runtime.invoke(&json!({ "Records": records })).unwrap();
     let failed = failed(&answer);
@@ -251,9 +279,9 @@ fn ten_thousand_findings_become_few_alerts() {
     let commands: Vec<String> = (0..10_000).map(|n| format!("head -n {n} /etc/shadow")).collect();
     let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
     let session = Operated::new("200000000006", 1, &commands);
-    bad.put(&session);
+    let stored = bad.put(&session);
     let begun = Instant::now();
-    let answer = runtime.invoke(&json!({ "Records": [session.notification(&bad.bucket, "many")] })).unwrap();
+    let answer = runtime.invoke(&json!({ "Records": [session.notification(&stored, "many")] })).unwrap();
     assert_eq!(failed(&answer), [""; 0], "{}", runtime.take_log());
     let calls: usize = ["GetItem", "UpdateItem", "Query", "TransactWriteItems"]
         .iter()

@@ -136,17 +136,14 @@ fn redelivery_makes_no_second_alert() {
         &["uptime", ATTACK, "sudo setenforce 0", "echo ssh-ed25519 AAAATEST >> ~/.ssh/authorized_keys"],
     );
     let bucket = stack.bucket("transcripts");
-    let version = stack.account.put(&bucket, &session.key(), session.transcript()).unwrap();
+    let stored = stack.account.put(&bucket, &session.key(), session.transcript());
     let input = stack.queue("transcripts");
     hurry(&stack, 2, 20);
     for _ in 0..3 {
         stream(&stack.account, &session);
         stack.account.invoke("session-warden-cloudtrail", &session.started()).unwrap();
-        let mut body: Value =
-            serde_json::from_str(session.notification(&bucket, "")["body"].as_str().unwrap()).unwrap();
-        body["Records"][0]["s3"]["object"]["versionId"] = json!(version);
-        body["Records"][0]["eventTime"] = json!(Timestamp::now().to_string());
-        stack.account.json("AmazonSQS.SendMessage", &json!({"QueueUrl": input, "MessageBody": body.to_string()}));
+        let message = session.notification(&stored, "");
+        stack.account.json("AmazonSQS.SendMessage", &json!({"QueueUrl": input, "MessageBody": message["body"]}));
     }
     wait_for("the queue to run empty", || (waiting(&stack, &input) == 0).then_some(()));
     let mut alerts = stack.account.take_until(&queue, "the alerts", |alert| is_initial(alert, "sudo setenforce 0"));
@@ -239,6 +236,38 @@ fn a_backfill_publishes_nothing() {
         .collect();
     assert!(found.contains(ATTACK), "{found}");
     assert_eq!(stack.account.take(&queue), Vec::<String>::new());
+}
+
+/// The state machine of the stack: every transcript of a bucket, in batches.
+#[test]
+fn a_distributed_map_reads_every_transcript() {
+    let Some(ministack) = ministack() else { return };
+    // What is stored under another prefix is read by the backfill alone.
+    let stack = ministack.deploy("100000000011", &[("TranscriptPrefix", "live/")]);
+    let bucket = stack.bucket("transcripts");
+    // More than one batch holds, and something that is no transcript.
+    let sessions: Vec<_> = (0..60).map(|n| Operated::new("100000000011", n, &["uptime", ATTACK])).collect();
+    for session in &sessions {
+        stack.account.put(&bucket, &format!("2026/{}", session.key()), session.transcript());
+    }
+    stack.account.put(&bucket, "2026/picture.png", vec![0x89, b'P', b'N', b'G', 0, 1, 2, 3]);
+    stack.account.put(&bucket, "2025/other.log", sessions[0].transcript());
+    let machine = "arn:aws:states:eu-west-1:100000000011:stateMachine:session-warden-backfill";
+    let input = json!({"stateMachineArn": machine, "name": "run-1", "input": "{\"prefix\": \"2026/\"}"});
+    let begun = stack.account.json("AWSStepFunctions.StartExecution", &input);
+    wait_for("the state machine", || {
+        let input = json!({"executionArn": begun["executionArn"]});
+        let execution = stack.account.json("AWSStepFunctions.DescribeExecution", &input);
+        assert!(!["FAILED", "TIMED_OUT", "ABORTED"].contains(&execution["status"].as_str().unwrap()), "{execution}");
+        (execution["status"] == "SUCCEEDED").then_some(())
+    });
+    let results = stack.bucket("results");
+    let found: Vec<_> = stack.account.keys(&results).into_iter().filter(|key| key.contains("run-1")).collect();
+    assert_eq!(found.len(), sessions.len(), "{found:?}");
+    for key in &found {
+        let lines = String::from_utf8(stack.account.fetch(&results, key)).unwrap();
+        assert!(lines.contains(ATTACK) && lines.contains("\"type\":\"summary\""), "{key}: {lines}");
+    }
 }
 
 /// Puts the messages of a session into its log stream. The second time they are new events with the old text.
