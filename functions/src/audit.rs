@@ -274,8 +274,10 @@ impl<'a> Audit<'a> {
             return;
         }
         self.policy.masker.finding(&mut found);
+        // Of the whole: what is cut from an alert may be all that differs.
+        let command = command_hash(&found, call);
         finding::bound(&mut found);
-        let observed = self.observed(session, &found, call);
+        let observed = self.observed(session, &found, command, call);
         let repeats = self.repeats.entry(digest([observed.key.as_str(), &observed.command])).or_default();
         *repeats += 1;
         if *repeats > REPEATS_LIMIT {
@@ -293,7 +295,7 @@ impl<'a> Audit<'a> {
         self.waiting.push(observed);
     }
 
-    fn observed(&self, session: &Session, finding: &Finding, call: Option<&ApiCall>) -> Observed {
+    fn observed(&self, session: &Session, finding: &Finding, command: String, call: Option<&ApiCall>) -> Observed {
         let rule = self.policy.rules.rule(&finding.rule.id);
         let dedup = rule.and_then(|rule| rule.dedup.as_ref());
         let key = dedup_key(&finding.rule.id, &scope(dedup, finding));
@@ -317,7 +319,7 @@ impl<'a> Audit<'a> {
             key,
             window: window.unwrap_or(self.policy.window),
             finding_id: finding.finding_id.clone(),
-            command: command_hash(finding),
+            command,
             source: finding.source.kind.to_owned(),
             draft,
         }

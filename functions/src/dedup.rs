@@ -17,9 +17,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use warden_rules::finding::Finding;
 use warden_rules::{Dedup, Level, Scope};
+use warden_session::ApiCall;
 
 use crate::draft::Draft;
 
@@ -186,27 +188,30 @@ fn own(finding: &Finding) -> String {
     finding.session.as_ref().or(event).unwrap_or(&finding.source.path).clone()
 }
 
-/// Hash of what a finding is about, equal for repetitions: the programs that its command starts, in order, or the call
-/// with the values that matched.
-pub fn command_hash(finding: &Finding) -> String {
-    match (&finding.command, &finding.api_call) {
-        (Some(command), _) if command.invocations.is_empty() => {
-            digest(std::iter::once("text").chain(command.text.split_whitespace()))
-        }
-        (Some(command), _) => {
-            let programs =
-                command.invocations.iter().map(|invocation| digest(invocation.argv.iter().map(String::as_str)));
-            let programs: Vec<String> = programs.collect();
-            digest(std::iter::once("argv").chain(programs.iter().map(String::as_str)))
-        }
-        (None, call) => {
-            let name = call.as_ref().map_or("", |call| call.event_name.as_str());
-            let error = call.as_ref().and_then(|call| call.error_code.as_deref()).unwrap_or_default();
-            let target = finding.target.as_deref().unwrap_or_default();
-            let matched = finding.matched.iter().flat_map(|matched| [matched.field.as_str(), matched.value.as_str()]);
-            digest(["call", name, error, target].into_iter().chain(matched))
-        }
-    }
+/// Hash of what a finding is about, equal for repetitions: the command's words and the programs that it starts, and where it
+/// was typed; or the call with what it asks for.
+///
+/// The programs alone would not do: redirections, here-documents and assignments are none of their arguments.
+pub fn command_hash(finding: &Finding, call: Option<&ApiCall>) -> String {
+    let Some(command) = &finding.command else {
+        let Some(call) = call else { return digest(["nothing"]) };
+        let session = call.session.as_ref().map_or("", |session| session.as_str());
+        let error = call.error_code.as_deref().unwrap_or_default();
+        return digest(["call", &call.event_name, error, session, &asked(&call.record)]);
+    };
+    let words = digest(command.text.split_whitespace());
+    let programs = command.invocations.iter().map(|invocation| digest(invocation.argv.iter().map(String::as_str)));
+    let programs: Vec<String> = programs.collect();
+    let place = command.cwd.as_deref().unwrap_or_default();
+    digest(["command", place, &words].into_iter().chain(programs.iter().map(String::as_str)))
+}
+
+/// What a call asks for, without what only tells its attempts apart.
+fn asked(record: &Value) -> String {
+    let Some(Value::Object(parameters)) = record.get("requestParameters") else { return String::new() };
+    let mut parameters = parameters.clone();
+    parameters.retain(|name, _| name != "clientToken" && name != "clientRequestToken");
+    Value::Object(parameters).to_string()
 }
 
 /// Id of an alert: equal for every attempt to send it.

@@ -6,6 +6,7 @@ use warden_aws::FetchError;
 use crate::ledger::table::TableError;
 use crate::outbox::OutboxError;
 use crate::source::SourceError;
+use crate::ssm::SsmError;
 
 /// Why a record was not done. Holds no text of the record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum Failure {
     /// Alerts were not settled.
     #[error("{0}")]
     Outbox(#[from] OutboxError),
+    /// Systems Manager did not answer.
+    #[error("{0}")]
+    SystemsManager(#[from] SsmError),
     /// The function's time was nearly up: the record comes again.
     #[error("no time was left")]
     OutOfTime,
@@ -53,6 +57,7 @@ impl Failure {
                 _ => "Warden.LedgerFailed",
             },
             Self::Outbox(OutboxError::Sink(_)) => "Warden.SinkFailed",
+            Self::SystemsManager(_) => "Warden.SystemsManagerFailed",
             Self::OutOfTime => "Warden.OutOfTime",
             Self::Misdirected => "Warden.Misdirected",
         }

@@ -50,6 +50,9 @@ pub struct Following {
     pub bytes: u64,
     /// Whether something is missing.
     pub incomplete: bool,
+    /// Whether a gap could not be read when it was met: the stream is read again as soon as it can be.
+    #[serde(default)]
+    pub hole: bool,
     /// Hash of the sessions whose claims are noted.
     pub claimed: String,
     /// Whether the session is over and what was held came out.
@@ -65,7 +68,7 @@ pub enum Plan {
     Next(Vec<LogEvent>),
     /// These events do, if nothing lies between.
     After(Gap, Vec<LogEvent>),
-    /// Some events are older than what was read: the stream is to be read from its start up to these.
+    /// Some events are older than what was read, or a gap could not be read before: the stream is to be read from its start up to these.
     Again(Gap, Vec<LogEvent>),
 }
 
@@ -93,6 +96,10 @@ impl Following {
     pub fn plan(&self, batch: &LogBatch) -> Plan {
         let fresh: Vec<LogEvent> = batch.events.iter().filter(|event| !self.knows(event)).cloned().collect();
         let times = fresh.iter().filter_map(|event| event.at.map(Timestamp::as_millisecond));
+        if self.hole && self.again < AGAIN_LIMIT {
+            let last = times.max().max(self.last).unwrap_or_default();
+            return Plan::Again(Gap { from: None, until: last.saturating_add(1) }, fresh);
+        }
         let (Some(first), Some(last)) = (times.clone().min(), times.max()) else {
             return if fresh.is_empty() { Plan::Nothing } else { Plan::Next(fresh) };
         };
@@ -148,6 +155,12 @@ impl Following {
     #[must_use]
     pub fn out_of_order(&self) -> Self {
         Self { again: self.again.saturating_add(1), ..self.clone() }
+    }
+
+    /// The same reading, with a gap that is to be read later, or without one.
+    #[must_use]
+    pub fn with_hole(self, hole: bool) -> Self {
+        Self { hole, ..self }
     }
 
     /// Whether an event was read before.

@@ -74,9 +74,9 @@ impl MemoryHistory {
         self.state().events = events.to_vec();
     }
 
-    /// Makes every call fail.
-    pub fn fail(&self, error: FetchError) {
-        self.state().failure = Some(error);
+    /// Makes every call fail from now on, or none.
+    pub fn fail(&self, error: impl Into<Option<FetchError>>) {
+        self.state().failure = error.into();
     }
 
     /// What was asked for.

@@ -14,8 +14,9 @@
 //! | | `C#OPENED#COMMAND` | a command of a window that is not its first: [`Other`] |
 //! | | `FU#OPENED` | follow-ups of a window: [`FollowUps`] |
 //! | `A#R#DUE` | `TIME#WHAT` | what is to be sent then |
-//! | `A#R#CAP#SCOPE` | `COUNT` | alerts sent under a cap |
+//! | `A#R#CAP#SCOPE` | `COUNT`, `DIGEST` | alerts sent under a cap; digests of what it withheld: [`FollowUps`] |
 //! | `A#R#DIGEST#SCOPE` | `KEY#OPENED` | an alert that a cap withheld |
+//! | `A#R#LONG#` | `SESSION` | a session that ran for long when it was last looked at |
 //! | `A#R#REC#HOUR` | `SESSION` | a session of which a first record was read then |
 //! | `A#R#R#` | `GOOD`, `SINCE`, `PREFERENCES` | rules, start of the deployment, session preferences |
 //! | | `MASK` | key of the digests that stand for secrets |
@@ -42,7 +43,7 @@ pub mod rows;
 pub mod table;
 
 pub use facts::Facts;
-pub use rows::{Claim, Due, FollowUps, Other, Receipt, Scan};
+pub use rows::{Attempt, Claim, Due, FollowUps, Other, Receipt, Scan};
 use table::{Expect, Key, Range, Row, Table, TableError};
 
 /// Most rows that one query of a session or window takes.
@@ -214,11 +215,19 @@ impl Ledger {
         account: Option<&str>,
         now: Timestamp,
     ) -> Result<Option<Facts>, TableError> {
-        let rows = self.list::<Facts>("S", session, "FACTS#", now).await?;
-        let mut fitting = rows.into_iter().map(|(_, facts)| facts);
+        let mut fitting = self.all_facts(session, now).await?.into_iter();
         let fits = |facts: &Facts| account.is_none() || facts.account.is_none() || facts.account.as_deref() == account;
         let first = fitting.find(|facts| fits(facts));
         Ok(if fitting.any(|facts| fits(&facts)) { None } else { first })
+    }
+
+    /// What is known of a session's start, in every account and region.
+    ///
+    /// # Errors
+    /// What the table answers.
+    pub async fn all_facts(&self, session: &str, now: Timestamp) -> Result<Vec<Facts>, TableError> {
+        let rows = self.list("S", session, "FACTS#", now).await?;
+        Ok(rows.into_iter().map(|(_, facts)| facts).collect())
     }
 
     /// Remembers what is known of a session's start; what is there already is completed, never replaced, but that
@@ -400,15 +409,15 @@ impl Ledger {
         Ok(())
     }
 
-    /// What is due, oldest first, at most `limit`. Whoever has sent it removes it.
+    /// What is due, oldest first, at most `limit` behind the sort key `after`. Whoever has sent it removes it.
     ///
     /// # Errors
     /// What the table answers.
-    pub async fn due(&self, limit: u32, now: Timestamp) -> Result<Vec<(Key, Due)>, TableError> {
+    pub async fn due(&self, limit: u32, after: Option<String>, now: Timestamp) -> Result<Vec<(Key, Due)>, TableError> {
         let range = Range {
             pk: self.partition("DUE", ""),
             prefix: String::new(),
-            after: None,
+            after,
             until: Some(format!("{:012}$", now.as_second())),
             limit,
         };

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::alert::Kind;
 use crate::dedup::{Observed, Seen, Sending, Step, Window, alert_id, step};
 use crate::draft::{Draft, DraftKind};
-use crate::ledger::table::{Expect, TableError};
-use crate::ledger::{ATTEMPTS, Due, Facts, Ledger, Loaded, Other};
+use crate::ledger::table::{Expect, Key, TableError};
+use crate::ledger::{ATTEMPTS, Due, Facts, FollowUps, Ledger, Loaded, Other};
 use crate::sink::{SinkError, Sinks};
 
 use gathered::Gathered;
@@ -64,9 +64,11 @@ struct Met {
     window: Window,
     /// Minute for which a follow-up was noted.
     due: Option<i64>,
-    /// Rows made for different commands.
+    /// Rows that others made for different commands, once it is known.
+    known: Option<u64>,
+    /// Rows made here for different commands.
     others: u64,
-    /// Different commands that got none.
+    /// Different commands that got none, not written yet.
     unlisted: u64,
 }
 
@@ -102,6 +104,9 @@ struct Awaiting {
     opened: Timestamp,
     draft: Draft,
     claimed_until: Option<Timestamp>,
+    /// Sinks that have taken the update.
+    #[serde(default)]
+    done: Vec<String>,
 }
 
 impl<'a> Outbox<'a> {
@@ -214,9 +219,9 @@ impl<'a> Outbox<'a> {
         let mut met = self.mets();
         if met.len() >= MET_LIMIT {
             // What was counted and is not written yet stays.
-            met.retain(|_, met| met.unlisted > 0);
+            met.retain(|_, met| met.unlisted > 0 || met.others > 0);
         }
-        let new = Met { window: window.clone(), due: None, others: 0, unlisted: 0 };
+        let new = Met { window: window.clone(), due: None, known: None, others: 0, unlisted: 0 };
         let known = met.entry(key.to_owned()).or_insert_with(|| new.clone());
         if known.window.opened == window.opened {
             known.window = window.clone();
@@ -263,6 +268,7 @@ impl<'a> Outbox<'a> {
                 opened: window.opened,
                 draft: window.first.clone(),
                 claimed_until: None,
+                done: Vec::new(),
             };
             let sk = format!("AWAITS#{key}#{}", window.opened.as_millisecond());
             self.ledger.store(self.ledger.key("S", session, sk), &awaiting, Expect::Any, now).await?;
@@ -330,19 +336,19 @@ impl<'a> Outbox<'a> {
             listed: false,
             claimed_until,
         };
-        self.note_follow_up(&observed.key, opened, now).await?;
         let raised = if at_once {
             if self.ledger.store_new(place, &other, now).await? {
+                self.note_follow_up(&observed.key, opened, now).await?;
                 self.escalate(observed, window, now).await?;
                 Raised::Sent
             } else {
                 Raised::Merged
             }
-        } else if self.is_full(&observed.key) {
-            self.count_unlisted(&observed.key);
+        } else if self.is_full(&observed.key, opened, now).await? {
+            self.met_mut(&observed.key, |met| met.unlisted += 1);
             Raised::Listed
         } else if self.list(place, other) {
-            self.count_other(&observed.key);
+            self.met_mut(&observed.key, |met| met.others += 1);
             Raised::Listed
         } else {
             Raised::Merged
@@ -379,25 +385,33 @@ impl<'a> Outbox<'a> {
             return Ok(());
         }
         self.ledger.put_due(at, &Due::FollowUp { key: key.to_owned(), opened }, now).await?;
-        if let Some(met) = self.mets().get_mut(key) {
-            met.due = Some(minute);
-        }
+        self.met_mut(key, |met| met.due = Some(minute));
         Ok(())
     }
 
-    fn is_full(&self, key: &str) -> bool {
-        self.met(key).is_some_and(|met| met.others >= OTHERS_LIMIT)
+    /// Whether a window has as many rows for different commands as it may have, whoever made them.
+    async fn is_full(&self, key: &str, opened: Timestamp, now: Timestamp) -> Result<bool, OutboxError> {
+        let Some(met) = self.met(key) else { return Ok(false) };
+        let known = match met.known {
+            Some(known) => known,
+            None => {
+                let state: Loaded<FollowUps> = self.ledger.load(&self.follow_ups(key, opened), now).await?;
+                let known = state.value.map_or(0, |state| state.others);
+                self.met_mut(key, |met| met.known = Some(known));
+                known
+            }
+        };
+        Ok(known + met.others >= OTHERS_LIMIT)
     }
 
-    fn count_other(&self, key: &str) {
-        if let Some(met) = self.mets().get_mut(key) {
-            met.others += 1;
-        }
+    /// Where it stands how many follow-ups a window had.
+    fn follow_ups(&self, key: &str, opened: Timestamp) -> Key {
+        self.ledger.key("K", key, format!("FU#{}", opened.as_millisecond()))
     }
 
-    fn count_unlisted(&self, key: &str) {
+    fn met_mut(&self, key: &str, change: impl FnOnce(&mut Met)) {
         if let Some(met) = self.mets().get_mut(key) {
-            met.unlisted += 1;
+            change(met);
         }
     }
 
@@ -419,12 +433,13 @@ impl<'a> Outbox<'a> {
             if !self.ledger.change(&place, now, claim).await? {
                 continue;
             }
-            let Some(Awaiting { key, opened, draft, .. }) = claimed else { continue };
+            let Some(Awaiting { key, opened, draft, mut done, .. }) = claimed else { continue };
             let mut alert = draft.alert(Some(&facts), alert_id(&key, opened, "update", 0), &key, now);
             alert.kind = Kind::Update;
             alert.update_of = Some(alert_id(&key, opened, "initial", 0));
-            if let Err(error) = self.sinks.send(&alert, &mut Vec::new()).await {
-                let release = |row: Option<Awaiting>| row.map(|row| Awaiting { claimed_until: None, ..row });
+            if let Err(error) = self.sinks.send(&alert, &mut done).await {
+                let release =
+                    |row: Option<Awaiting>| row.map(|row| Awaiting { claimed_until: None, done: done.clone(), ..row });
                 self.ledger.change(&place, now, release).await?;
                 return Err(error.into());
             }

@@ -86,7 +86,8 @@ impl Preferences {
             bucket: text("s3BucketName"),
             prefix: text("s3KeyPrefix"),
             log_group: text("cloudWatchLogGroupName"),
-            streaming: flag("cloudWatchStreamingEnabled"),
+            // The agent converts texts of the other flags, not of this one.
+            streaming: inputs.get("cloudWatchStreamingEnabled") == Some(&Value::Bool(true)),
             bucket_encryption: flag("s3EncryptionEnabled"),
             log_group_encryption: flag("cloudWatchEncryptionEnabled"),
             kms_key: text("kmsKeyId"),

@@ -22,6 +22,7 @@ use crate::source::{LogBatch, ObjectRef};
 mod feed;
 mod settle;
 
+pub use feed::Belongs;
 use feed::{Ended, Feed};
 
 /// Bytes of an object that are read between two looks at what was found.
@@ -45,14 +46,14 @@ impl Reading<'_> {
     ///
     /// # Errors
     /// An object that cannot be read to its end, what ledger and sinks answer. What was found until then is settled.
-    pub async fn object(&self, object: &ObjectRef) -> Result<(), Failure> {
+    pub async fn object(&self, object: &ObjectRef, belongs: Belongs) -> Result<(), Failure> {
         let mut origin = origin_of(object);
         if self.app.is_refused(&origin) {
             self.app.count(Metric::RecordsRefused, 1);
             tracing::warn!("an object of our own output was delivered: it is not read");
             return Ok(());
         }
-        if is_sibling(&object.key) {
+        if belongs == Belongs::ApiCalls && is_sibling(&object.key) {
             return Ok(());
         }
         let mut opened = self.app.store.open(object).await?;
@@ -60,11 +61,17 @@ impl Reading<'_> {
             // An answer that promises too little looks whole when it ends.
             return Err(FetchError::Truncated { at: opened.length, length }.into());
         }
+        if opened.version.is_none() && object.etag.is_some() && object.etag != opened.etag {
+            let title = "A session's record was replaced before it was read";
+            let note = "The bucket keeps no versions: what its notification was about is gone.";
+            let session = origin.named.as_ref().map(SessionId::as_str);
+            self.raise(vec![settle::about(&origin, session, title, vec![note.to_owned()])]).await?;
+        }
         origin.version.clone_from(&opened.version);
         origin.stored = object.at.or(opened.stored);
         let started = self.started(origin.named.as_ref()).await?;
         let policy = self.app.policy(self.rules);
-        let mut feed = Feed::new(policy, origin.clone(), started.clone(), self.app.config.size_cap);
+        let mut feed = Feed::new(policy, belongs, origin.clone(), started.clone(), self.app.config.size_cap);
         match self.feed(&mut feed, &mut opened).await {
             Ok(()) => {}
             Err(Failure::OutOfTime) => {
@@ -84,10 +91,14 @@ impl Reading<'_> {
             drained => drained?,
         }
         self.app.count(Metric::BytesRead, feed.bytes());
+        if let Ended::Misplaced(kind) = ended {
+            return self.misplaced(&origin, kind).await;
+        }
         let Some(audit) = feed.audit() else { return self.unrecognised(&origin, &feed, &opened).await };
         complain(audit, ended, &opened);
         let observed = audit.take();
-        self.raise(observed, None).await?;
+        self.gather(observed, Some(Source::Stored)).await?;
+        self.outbox.flush(self.invocation.now()).await?;
         let (summary, claims) = (audit.summary().clone(), audit.claims().map(owned).collect::<Vec<_>>());
         self.count(&summary);
         if audit.kind() != Kind::ApiCall {
@@ -170,7 +181,7 @@ impl Reading<'_> {
             return self.items(audit, items, live).await;
         }
         let observed = audit.take();
-        self.gather(observed, None).await
+        self.gather(observed, Some(Source::Stored)).await
     }
 
     /// Audits the items of API calls, each of which may tell who started a session.
@@ -190,13 +201,15 @@ impl Reading<'_> {
     /// What a call says of a session's start goes to the ledger; of a call about a session it is asked who started that.
     async fn learn(&self, audit: &mut Audit<'_>, call: &ApiCall) -> Result<(), Failure> {
         let Some(session) = &call.session else { return Ok(()) };
-        match call.event_name.as_str() {
-            "StartSession" | "ExecuteCommand" if call.error_code.is_none() => {
+        match (call.event_source.as_str(), call.event_name.as_str()) {
+            ("ssm.amazonaws.com", "StartSession") | ("ecs.amazonaws.com", "ExecuteCommand")
+                if call.error_code.is_none() =>
+            {
                 let facts = Facts::of_call(call);
                 self.start(session, &facts).await?;
                 audit.remember(&facts);
             }
-            "ResumeSession" | "TerminateSession" => {
+            ("ssm.amazonaws.com", "ResumeSession" | "TerminateSession") => {
                 if let Some(facts) = self.started(Some(session)).await? {
                     audit.remember(&facts);
                 }
@@ -209,6 +222,11 @@ impl Reading<'_> {
     /// A session was started: what was claimed of it before is compared, alerts without a principal get their update.
     async fn start(&self, session: &SessionId, facts: &Facts) -> Result<(), Failure> {
         let now = self.invocation.now();
+        for other in self.app.ledger.all_facts(session.as_str(), now).await? {
+            if let Some(conflict) = identity::two_starts(facts, &other) {
+                self.raise(vec![notice(conflict, session.as_str())]).await?;
+            }
+        }
         self.app.ledger.put_facts(facts, now).await?;
         for claim in self.app.ledger.claims(session.as_str(), now).await? {
             self.compare(&claim, Some(facts)).await?;
@@ -236,13 +254,14 @@ impl Reading<'_> {
         Ok(())
     }
 
-    async fn compare(&self, claim: &Claim, started: Option<&Facts>) -> Result<(), Failure> {
+    /// Tells where a record disagrees with StartSession.
+    pub(crate) async fn compare(&self, claim: &Claim, started: Option<&Facts>) -> Result<(), Failure> {
         let conflicts = conflicts(claim, started);
         if conflicts.is_empty() {
             return Ok(());
         }
         let observed = notice(identity::draft(claim, &conflicts, None), &claim.path);
-        self.raise(vec![observed], None).await
+        self.raise(vec![observed]).await
     }
 
     /// What StartSession said of a session.
@@ -252,13 +271,13 @@ impl Reading<'_> {
     }
 
     /// Settles what was observed, and everything that was gathered before.
-    async fn raise(&self, observed: Vec<Observed>, source: Option<Source>) -> Result<(), Failure> {
-        self.gather(observed, source).await?;
+    pub(crate) async fn raise(&self, observed: Vec<Observed>) -> Result<(), Failure> {
+        self.gather(observed, None).await?;
         Ok(self.outbox.flush(self.invocation.now()).await?)
     }
 
-    /// Gathers what was observed, for a later [`Outbox::flush`]; alerts are sent at once. With a source, what its rule asks
-    /// for is considered first.
+    /// Gathers what was observed, for a later [`Outbox::flush`]; alerts are sent at once. With a source, what a rule asks for
+    /// is considered first.
     async fn gather(&self, observed: Vec<Observed>, source: Option<Source>) -> Result<(), Failure> {
         for mut observed in observed {
             if self.invocation.is_over() {
@@ -268,17 +287,8 @@ impl Reading<'_> {
             if observed.draft.kind == DraftKind::IdentityConflict {
                 self.app.count(Metric::IdentityConflicts, 1);
             }
-            if let Some(rule) = observed.draft.rule().and_then(|id| self.rules.rule(id)) {
-                let (source, identity) = match source {
-                    Some(source) => {
-                        let facts = &observed.draft.facts;
-                        let session = facts.session.as_deref().and_then(SessionId::parse);
-                        let started = self.started(session.as_ref()).await?.map(|facts| facts.to_session());
-                        (source, Identity::of(&facts.to_session(), started.as_ref()))
-                    }
-                    None => (Source::Stored, Identity::NotKnown),
-                };
-                Box::pin(respond(self.app, self.invocation, &mut observed, rule.response, source, identity)).await?;
+            if let Some(source) = source {
+                self.consider(&mut observed, source).await?;
             }
             // On the heap: the calls behind it make a large future.
             self.app.count_raised(Box::pin(self.outbox.gather(&observed, now)).await?);
@@ -286,7 +296,20 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn count(&self, summary: &Summary) {
+    /// Whether the session is ended, where the rule asks for it.
+    async fn consider(&self, observed: &mut Observed, source: Source) -> Result<(), Failure> {
+        let Some(rule) = observed.draft.rule().and_then(|id| self.rules.rule(id)) else { return Ok(()) };
+        let mut identity = Identity::NotKnown;
+        if source != Source::Stored {
+            let facts = &observed.draft.facts;
+            let session = facts.session.as_deref().and_then(SessionId::parse);
+            let started = self.started(session.as_ref()).await?.map(|facts| facts.to_session());
+            identity = Identity::of(&facts.to_session(), started.as_ref());
+        }
+        Ok(Box::pin(respond(self.app, self.invocation, observed, rule.response, source, identity)).await?)
+    }
+
+    pub(crate) fn count(&self, summary: &Summary) {
         self.app.count(Metric::Commands, summary.commands);
         self.app.count(Metric::ApiCalls, summary.calls);
         self.app.count(Metric::Sessions, summary.claims.len() as u64);

@@ -154,7 +154,7 @@ impl RuleStore {
                 if state.rules.is_none() {
                     state.rules = kept.and_then(|good| good.rules()).map(Arc::new);
                 }
-                state.refuse(&error, etag);
+                state.refuse(&error, etag, now);
             }
         }
     }
@@ -182,13 +182,13 @@ impl State {
         self.pending = Some((fresh.good(n), expect));
     }
 
-    fn refuse(&mut self, error: &RulesError, etag: Option<String>) {
+    fn refuse(&mut self, error: &RulesError, etag: Option<String>, now: Timestamp) {
         // What is read again in a minute is worth an alert only if that will not help.
         if matches!(error, RulesError::Read { error: FolderError::Fetch(error), .. } if !error.is_permanent()) {
             return;
         }
         if etag.is_none() || self.refused != etag {
-            self.untold.push(refused(error, etag.as_deref(), self.rules.is_some()));
+            self.untold.push(refused(error, etag.as_deref(), self.rules.is_some(), now));
         }
         (self.refused, self.etag) = (etag, None);
     }
@@ -298,12 +298,14 @@ fn weaker(before: &BTreeMap<String, Strength>, fresh: &Fresh, n: u64) -> Option<
     Some(notice(draft, &format!("{n} {}", fresh.rules.version())))
 }
 
-fn refused(error: &RulesError, etag: Option<&str>, kept: bool) -> Observed {
+fn refused(error: &RulesError, etag: Option<&str>, kept: bool, now: Timestamp) -> Observed {
     let mut draft = Draft::new(DraftKind::Operator, Level::High, "The rules in the folder are not taken");
     draft.notes.push(error.to_string());
     let used = if kept { "The last good set stays in use." } else { "The shipped library is in use." };
     draft.notes.push(used.to_owned());
-    notice(draft, etag.unwrap_or("manifest.json"))
+    // What breaks again on another day is told again.
+    let day = now.as_second().div_euclid(24 * 3600);
+    notice(draft, &format!("{} on day {day}", etag.unwrap_or("manifest.json")))
 }
 
 fn pack(made_of: &MadeOf) -> Option<String> {

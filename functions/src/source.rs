@@ -134,6 +134,9 @@ pub enum SourceError {
     /// It is not what its envelope says.
     #[error("{0} cannot be read: it is no JSON of that shape")]
     Malformed(&'static str),
+    /// An EventBridge event that no service of AWS sent.
+    #[error("an EventBridge event that AWS did not send")]
+    Foreign,
     /// Base64 or gzip that does not decode.
     #[error("{0} cannot be read: its base64 or gzip is damaged")]
     Undecodable(&'static str),
@@ -153,6 +156,7 @@ impl SourceError {
         match self {
             Self::UnknownEnvelope => "Source.UnknownEnvelope",
             Self::Malformed(_) => "Source.Malformed",
+            Self::Foreign => "Source.Foreign",
             Self::Undecodable(_) => "Source.Undecodable",
             Self::LimitReached { .. } => "Source.LimitReached",
         }
@@ -202,15 +206,13 @@ pub fn deliveries(event: &[u8]) -> Result<Deliveries, SourceError> {
 }
 
 impl LogBatch {
-    /// The CloudTrail records of a log group that CloudTrail delivers to: each message is one. `None` if these are other
-    /// log events.
-    pub fn api_calls(&self) -> Option<Vec<Value>> {
+    /// The CloudTrail records among the messages; of a log group that CloudTrail delivers to, each message is one.
+    pub fn api_calls(&self) -> Vec<Value> {
         let record = |event: &LogEvent| {
             let raw: Box<RawValue> = serde_json::from_str(&event.message).ok()?;
             let record: Value = serde_json::from_str(raw.get()).ok()?;
             (record.get("eventSource").is_some() && record.get("eventName").is_some()).then_some(record)
         };
-        let records: Vec<Value> = self.events.iter().filter_map(record).collect();
-        (!records.is_empty()).then_some(records)
+        self.events.iter().filter_map(record).collect()
     }
 }

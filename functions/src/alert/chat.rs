@@ -60,7 +60,7 @@ impl Alert {
         row("From", self.source_ip.as_deref());
         row("Response", self.response.as_deref());
         for finding in self.others.iter().take(10) {
-            row("Also", finding.command.as_ref().map(|command| command.text.as_str()));
+            row("Also", Some(&self.what_and_whose(finding)));
         }
         if self.others.len() > 10 {
             rows.push(format!("and {} more", self.others.len() - 10));

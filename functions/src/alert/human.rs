@@ -41,6 +41,19 @@ impl Alert {
         page.fitted()
     }
 
+    /// What another finding is about; in which session and by whom, if that is another one.
+    pub(super) fn what_and_whose(&self, finding: &Finding) -> String {
+        let what = what_of(finding);
+        let own = self.session.id.as_ref().map(warden_session::SessionId::as_str);
+        match (&finding.session, &finding.principal) {
+            (Some(session), _) if own == Some(session) => what,
+            (Some(session), Some(principal)) => format!("{what} (session {session} of {principal})"),
+            (Some(session), None) => format!("{what} (session {session})"),
+            (None, Some(principal)) => format!("{what} (by {principal})"),
+            (None, None) => what,
+        }
+    }
+
     fn who_and_where(&self, page: &mut Page) {
         let session = &self.session;
         page.name(
@@ -87,10 +100,10 @@ impl Alert {
         if self.others.is_empty() {
             return;
         }
-        page.text.push_str("\nUnder the same rule as well:\n");
+        let digest = self.kind == Kind::Digest;
+        page.text.push_str(if digest { "\nWithheld as well:\n" } else { "\nUnder the same rule as well:\n" });
         for finding in self.others.iter().take(LIST_LIMIT) {
-            let what = what_of(finding);
-            page.row("-", &inert::line(&what, NAME_LIMIT));
+            page.row("-", &inert::line(&self.what_and_whose(finding), NAME_LIMIT));
         }
         if self.others.len() > LIST_LIMIT {
             page.row(

@@ -22,9 +22,7 @@ pub struct Conflict {
     pub known: String,
 }
 
-/// The longest session that AWS allows is 24 hours; the agent's upload may take one more.
-pub const LONGEST_SESSION: SignedDuration = SignedDuration::from_hours(25);
-/// How long after the end that a transcript names it may be stored.
+/// How long after the end of its session a transcript may be stored.
 pub const LATE_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// Where a record disagrees with its place, its uploader, or what StartSession said.
@@ -87,18 +85,36 @@ pub fn draft(claim: &Claim, conflicts: &[Conflict], version: Option<&str>) -> Dr
     }
 }
 
-/// Why an object was stored too late to be the agent's own upload, if it was.
-pub fn lateness(
-    stored: Option<Timestamp>,
-    ended: Option<Timestamp>,
-    started: Option<Timestamp>,
-) -> Option<&'static str> {
-    let stored = stored?;
-    if ended.is_some_and(|ended| stored.duration_since(ended) > LATE_AFTER) {
+/// The alert about a second StartSession of the same session that says something else. AWS makes an id once.
+pub fn two_starts(new: &Facts, known: &Facts) -> Option<Draft> {
+    let (Some(event), Some(other)) = (&new.event_id, &known.event_id) else { return None };
+    let said = |facts: &Facts| {
+        let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "nobody".to_owned());
+        format!("{} to {}, in account {}", text(&facts.principal), text(&facts.target), text(&facts.account))
+    };
+    let (one, two) = (said(new), said(known));
+    if event == other || one == two {
+        return None;
+    }
+    // The words are the same whichever of the two comes first.
+    let mut both = [one, two];
+    both.sort();
+    let title = "Two StartSession calls name the same session";
+    Some(Draft {
+        facts: Facts { session: new.session.clone(), ..Facts::default() },
+        notes: both.into_iter().collect(),
+        ..Draft::new(DraftKind::IdentityConflict, Level::High, title)
+    })
+}
+
+/// Why an object was stored too late to be the agent's own upload, if it was: by the end that it names, or the one that Systems
+/// Manager knows. A session may last for days, so its start says nothing.
+pub fn lateness(stored: Option<Timestamp>, named: Option<Timestamp>, known: Option<Timestamp>) -> Option<&'static str> {
+    let late = |ended: Timestamp| stored.is_some_and(|stored| stored.duration_since(ended) > LATE_AFTER);
+    if named.is_some_and(late) {
         return Some("It was stored more than an hour after the end that it names.");
     }
-    let late = started.is_some_and(|started| stored.duration_since(started) > LONGEST_SESSION);
-    late.then_some("It was stored later after StartSession than any session can last.")
+    known.is_some_and(late).then_some("It was stored more than an hour after the end that Systems Manager knows.")
 }
 
 /// A receipt of the same object with other content: the object was replaced.
@@ -179,9 +195,9 @@ mod tests {
         let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
         let noon = at("2026-01-01T12:00:00Z");
         assert_eq!(lateness(noon, None, None), None);
-        assert_eq!(lateness(noon, at("2026-01-01T11:58:00Z"), at("2026-01-01T09:00:00Z")), None);
+        assert_eq!(lateness(noon, at("2026-01-01T11:58:00Z"), at("2026-01-01T11:59:00Z")), None);
         assert!(lateness(noon, at("2026-01-01T10:00:00Z"), None).is_some());
-        assert!(lateness(noon, None, at("2025-12-30T12:00:00Z")).is_some());
+        assert!(lateness(noon, at("2026-01-01T11:58:00Z"), at("2025-12-30T12:00:00Z")).is_some());
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use warden_rules::RuleSet;
+use warden_aws::FetchError;
+use warden_rules::Level;
 use warden_session::timeline::Deviation;
 use warden_session::{Item, Kind, Session, SessionId};
 
@@ -13,6 +14,7 @@ use crate::dedup::{Observed, digest};
 use crate::draft::{Draft, DraftKind};
 use crate::error::Failure;
 use crate::follow::{Following, Gap, Plan, line};
+use crate::history::Past;
 use crate::ledger::table::{Expect, TableError};
 use crate::ledger::{ATTEMPTS, Claim, Facts, Receipt, Scan};
 use crate::metrics::Metric;
@@ -30,9 +32,9 @@ use crate::source::{LogBatch, LogEvent, Work};
 /// A subscription's event fails as a whole, and comes again. So does one of Firehose, unless the record itself is at fault.
 pub async fn handle(app: &App, invocation: &Invocation, event: &[u8]) -> Result<Value, Failure> {
     records::handle(app, invocation, event, async |reading: &Reading<'_>, work| match work {
-        Work::Logs(batch) if batch.api_calls().is_none() => {
-            let Reading { app, invocation, outbox, rules } = *reading;
-            Follower { app, invocation, outbox, rules, batch: &batch }.follow().await
+        // One message that looks like a record of CloudTrail is text of a session like any other.
+        Work::Logs(batch) if batch.api_calls().len() < batch.events.len() || batch.events.is_empty() => {
+            Follower { reading, batch: &batch }.follow().await
         }
         _ => Err(Failure::Misdirected),
     })
@@ -48,13 +50,16 @@ pub async fn finish(app: &App, invocation: &Invocation, outbox: &Outbox<'_>, pat
         return Ok(());
     };
     let now = invocation.now();
-    let loaded = app.ledger.stream(group, stream, now).await?;
-    let Some(mut next) = loaded.value.as_deref().and_then(Following::from_text).filter(|next| !next.finished) else {
-        return Ok(());
-    };
     let batch = LogBatch { log_group: group.to_owned(), log_stream: stream.to_owned(), ..LogBatch::default() };
     let rules = app.rules();
-    let follower = Follower { app, invocation, outbox, rules: &rules, batch: &batch };
+    let reading = Reading { app, invocation, outbox, rules: &rules };
+    let follower = Follower { reading: &reading, batch: &batch };
+    let running = |text: String| Following::from_text(&text).filter(|next| !next.finished);
+    if app.ledger.stream(group, stream, now).await?.value.and_then(running).is_some_and(|next| next.hole) {
+        follower.follow().await?;
+    }
+    let loaded = app.ledger.stream(group, stream, now).await?;
+    let Some(mut next) = loaded.value.and_then(running) else { return Ok(()) };
     let mut audit = Audit::new(app.policy(&rules), follower.origin());
     let (reader, counts) = next.resume();
     audit.resume(counts);
@@ -62,7 +67,7 @@ pub async fn finish(app: &App, invocation: &Invocation, outbox: &Outbox<'_>, pat
         audit.remember(&facts);
     }
     reader.finish(&mut |item| audit.item(item));
-    follower.raise(&audit.take(), now).await?;
+    reading.raise(audit.take()).await?;
     next.finished = true;
     // If another batch came in between, it is finished by the next run.
     app.ledger.put_stream(group, stream, &next.to_text(), loaded.expect, now).await?;
@@ -71,10 +76,7 @@ pub async fn finish(app: &App, invocation: &Invocation, outbox: &Outbox<'_>, pat
 
 /// Reads one batch of one stream.
 struct Follower<'a> {
-    app: &'a App,
-    invocation: &'a Invocation,
-    outbox: &'a Outbox<'a>,
-    rules: &'a RuleSet,
+    reading: &'a Reading<'a>,
     batch: &'a LogBatch,
 }
 
@@ -91,18 +93,19 @@ struct Followed {
 impl Follower<'_> {
     async fn follow(&self) -> Result<(), Failure> {
         let LogBatch { log_group, log_stream, .. } = self.batch;
-        if self.app.is_refused(&self.origin()) {
-            self.app.count(Metric::RecordsRefused, 1);
+        let Reading { app, invocation, .. } = self.reading;
+        if app.is_refused(&self.origin()) {
+            app.count(Metric::RecordsRefused, 1);
             return Ok(());
         }
         for _ in 0..ATTEMPTS {
-            let now = self.invocation.now();
-            let loaded = self.app.ledger.stream(log_group, log_stream, now).await?;
+            let now = invocation.now();
+            let loaded = app.ledger.stream(log_group, log_stream, now).await?;
             let following = loaded.value.as_deref().and_then(Following::from_text).unwrap_or_default();
-            let Some(reading) = self.read(&following, now).await? else { return Ok(()) };
+            let Some(mut followed) = self.read(&following, now).await? else { return Ok(()) };
             // First what was found, then where the reading stands: whoever dies in between reads the batch once more.
-            self.raise(&reading.observed, now).await?;
-            if self.keep(reading, loaded.expect, now).await? {
+            self.reading.raise(std::mem::take(&mut followed.observed)).await?;
+            if self.keep(followed, loaded.expect, now).await? {
                 return Ok(());
             }
             // Another batch of the stream was read meanwhile: this one is read again behind it.
@@ -115,48 +118,38 @@ impl Follower<'_> {
         let (from, events, incomplete) = match following.plan(self.batch) {
             Plan::Nothing => return Ok(None),
             Plan::Next(events) => (following.clone(), events, false),
-            Plan::After(gap, events) => {
-                let (mut all, cut) = self.past(gap).await.unwrap_or_default();
-                all.retain(|event| !following.knows(event));
-                all.extend(events);
-                (following.clone(), all, cut)
-            }
-            Plan::Again(gap, events) => match self.past(gap).await {
-                // What came late may not be in what can be asked for yet.
-                Some((mut all, false)) => {
-                    all.extend(
-                        events
-                            .into_iter()
-                            .filter(|event| !all.iter().any(|known| same(known, event)))
-                            .collect::<Vec<_>>(),
-                    );
-                    (following.afresh(), all, false)
+            Plan::After(gap, events) => match self.past(gap).await {
+                Ok(past) => {
+                    let unknown = past.events.into_iter().filter(|event| !following.knows(event)).collect();
+                    (following.clone(), merged(unknown, events), past.cut)
                 }
-                _ => (following.out_of_order(), events, true),
+                Err(error) => (following.clone().with_hole(!error.is_permanent()), events, true),
+            },
+            Plan::Again(gap, events) => match self.past(gap).await {
+                Ok(past) if !past.cut => (following.afresh(), merged(past.events, events), false),
+                Ok(_) => (following.out_of_order().with_hole(false), events, true),
+                Err(error) => (following.out_of_order().with_hole(!error.is_permanent()), events, true),
             },
         };
         let started = self.started(now).await?;
         Ok(Some(self.audit(from, &events, started.as_ref(), incomplete).await?))
     }
 
-    /// What lies in a gap, and whether it is only a part of it; `None` if nothing can be learned.
-    async fn past(&self, gap: Gap) -> Option<(Vec<LogEvent>, bool)> {
+    /// What lies in a gap. Without it the events are read all the same: no alert waits for the past.
+    async fn past(&self, gap: Gap) -> Result<Past, FetchError> {
         let LogBatch { log_group, log_stream, .. } = self.batch;
         if log_group.is_empty() {
-            return None;
+            return Err(FetchError::Missing);
         }
-        match self.app.history.between(log_group, log_stream, gap).await {
-            Ok(past) => Some((past.events, past.cut)),
-            Err(error) => {
-                tracing::warn!(stream = log_stream, error = %error, "a gap in the stream cannot be read");
-                None
-            }
-        }
+        let past = self.reading.app.history.between(log_group, log_stream, gap).await;
+        past.inspect_err(
+            |error| tracing::warn!(stream = log_stream, error = %error, "a gap in the stream cannot be read"),
+        )
     }
 
     async fn started(&self, now: Timestamp) -> Result<Option<Facts>, Failure> {
         let Some(session) = self.origin().named else { return Ok(None) };
-        Ok(self.app.ledger.facts(session.as_str(), None, now).await?)
+        Ok(self.reading.app.ledger.facts(session.as_str(), None, now).await?)
     }
 
     async fn audit(
@@ -166,18 +159,16 @@ impl Follower<'_> {
         started: Option<&Facts>,
         incomplete: bool,
     ) -> Result<Followed, Failure> {
-        let policy = self.app.policy(self.rules);
+        let policy = self.reading.app.policy(self.reading.rules);
         let (mut reader, counts) = next.resume();
         let mut audit = Audit::new(policy, self.origin());
         audit.resume(counts);
         if let Some(facts) = started {
             audit.remember(facts);
         }
-        let mut observed = Vec::new();
         for event in events {
             reader.feed(line(self.batch, event).as_bytes(), &mut |item| audit.item(item));
             next.read(event);
-            observed.append(&mut audit.take());
         }
         // Commands that are whole though the next prompt is missing: told now, counted when they come out.
         let mut early = Audit::new(policy, self.origin());
@@ -189,13 +180,16 @@ impl Follower<'_> {
             .settled()
             .into_iter()
             .for_each(|(session, command)| early.item(Item::Command(session, Box::new(command))));
-        observed.append(&mut early.take());
         let reduced = next.save(&reader, audit.counts());
         let contradicts = audit.summary().deviations.contains(&Deviation::IdentityConflict);
+        tell_dropped(&mut audit, early.summary().dropped);
+        let mut observed = audit.take();
+        observed.append(&mut early.take());
         if contradicts {
             observed.push(self.contradiction());
         }
         let mut summary = audit.summary().clone();
+        summary.dropped += early.summary().dropped;
         summary.claims.extend(early.summary().claims.clone());
         let claims = audit.claims().chain(early.claims()).map(|(session, claim)| (session.to_owned(), claim)).collect();
         self.respond(&mut observed, &summary, started, contradicts).await?;
@@ -210,13 +204,17 @@ impl Follower<'_> {
         started: Option<&Facts>,
         contradicts: bool,
     ) -> Result<(), Failure> {
+        let Reading { app, invocation, rules, .. } = *self.reading;
+        // What the agent uploads at the end is text, and comes when nothing can be ended any more.
+        let live = self.batch.events.iter().all(|event| event.message.starts_with('{'));
+        let source = if live { Source::LogStream } else { Source::Stored };
         for observed in observed {
-            let Some(rule) = observed.draft.rule().and_then(|id| self.rules.rule(id)) else { continue };
+            let Some(rule) = observed.draft.rule().and_then(|id| rules.rule(id)) else { continue };
             let session = observed.draft.facts.session.clone().unwrap_or_default();
             let claimed = summary.claims.get(&session).map(Facts::to_session).unwrap_or_default();
             let started: Option<Session> = started.map(Facts::to_session);
             let identity = if contradicts { Identity::Disagrees } else { Identity::of(&claimed, started.as_ref()) };
-            respond(self.app, self.invocation, observed, rule.response, Source::LogStream, identity).await?;
+            respond(app, invocation, observed, rule.response, source, identity).await?;
         }
         Ok(())
     }
@@ -228,55 +226,44 @@ impl Follower<'_> {
             facts: Facts { session: origin.named.map(|id| id.to_string()), ..Facts::default() },
             notes: vec!["Whoever can write to the log group can forge events in it. Nothing is done on the word of this stream.".to_owned()],
             evidence: Some(origin.path.clone()),
-            ..Draft::new(DraftKind::IdentityConflict, warden_rules::Level::High, title)
+            ..Draft::new(DraftKind::IdentityConflict, Level::High, title)
         };
         crate::audit::notice(draft, &origin.path)
     }
 
-    async fn raise(&self, observed: &[Observed], now: Timestamp) -> Result<(), Failure> {
-        for observed in observed {
-            if self.invocation.is_over() {
-                return Err(Failure::OutOfTime);
-            }
-            self.app.count_raised(Box::pin(self.outbox.gather(observed, now)).await?);
-        }
-        Ok(self.outbox.flush(now).await?)
-    }
-
-    /// Notes where the reading stands, and that the session was read; `false` if somebody else was faster.
+    /// Notes that the session was read, and where the reading stands; `false` if somebody else was faster. In this order:
+    /// whoever dies in between writes the same once more.
     async fn keep(&self, followed: Followed, expect: Expect, now: Timestamp) -> Result<bool, Failure> {
         let Followed { mut next, claims, summary, incomplete, .. } = followed;
         let LogBatch { log_group, log_stream, events, .. } = self.batch;
+        let ledger = &self.reading.app.ledger;
         next.finished = false;
         next.commands += summary.commands;
         next.findings += summary.findings;
         next.bytes += events.iter().map(|event| event.message.len() as u64).sum::<u64>();
-        next.incomplete |= incomplete || summary.deviations.iter().any(|deviation| deviation.is_incomplete());
+        let lost = summary.dropped > 0 || summary.deviations.iter().any(|deviation| deviation.is_incomplete());
+        next.incomplete |= incomplete || lost;
         let claimed = digest(claims.iter().map(|(session, _)| session.as_str()));
         let is_new = !claims.is_empty() && std::mem::replace(&mut next.claimed, claimed.clone()) != claimed;
-        if !self.app.ledger.put_stream(log_group, log_stream, &next.to_text(), expect, now).await? {
-            return Ok(false);
-        }
-        self.count(&summary);
         if is_new {
             for (session, claim) in &claims {
-                self.app.ledger.put_claim(session, claim, now).await?;
+                ledger.put_claim(session, claim, now).await?;
+                // StartSession may have been heard of since: whoever comes second compares.
+                let known = ledger.facts(session, None, now).await?;
+                self.reading.compare(claim, known.as_ref()).await?;
             }
         }
         if let Some(session) = self.origin().named {
-            self.app.ledger.put_receipt(session.as_str(), &self.receipt(&next, &summary, now), now).await?;
             if is_new {
-                self.app.ledger.note_record(session.as_str(), now).await?;
+                ledger.note_record(session.as_str(), now).await?;
             }
+            ledger.put_receipt(session.as_str(), &self.receipt(&next, &summary, now), now).await?;
         }
+        if !ledger.put_stream(log_group, log_stream, &next.to_text(), expect, now).await? {
+            return Ok(false);
+        }
+        self.reading.count(&summary);
         Ok(true)
-    }
-
-    fn count(&self, summary: &Summary) {
-        self.app.count(Metric::Commands, summary.commands);
-        for (rule, count) in &summary.by_rule {
-            self.app.count_findings(rule, *count);
-        }
     }
 
     fn receipt(&self, next: &Following, summary: &Summary, now: Timestamp) -> Receipt {
@@ -286,7 +273,7 @@ impl Follower<'_> {
             version: None,
             etag: None,
             sha256: None,
-            rules_version: self.rules.version().to_owned(),
+            rules_version: self.reading.rules.version().to_owned(),
             result: if next.incomplete { Scan::Incomplete } else { Scan::Whole },
             bytes: next.bytes,
             commands: next.commands,
@@ -310,6 +297,25 @@ impl Follower<'_> {
     }
 }
 
-fn same(one: &LogEvent, other: &LogEvent) -> bool {
-    one.at == other.at && one.message == other.message
+/// Events of a gap, and those of them that are not in it yet, by time.
+fn merged(mut past: Vec<LogEvent>, events: Vec<LogEvent>) -> Vec<LogEvent> {
+    let known = past.len();
+    for event in events {
+        let is_known = |past: &LogEvent| past.at == event.at && past.message == event.message;
+        if !past.iter().take(known).any(is_known) {
+            past.push(event);
+        }
+    }
+    past.sort_by_key(|event| event.at);
+    past
+}
+
+/// More was found at once than is held: that is told, for whoever makes noise must not hide in it.
+fn tell_dropped(audit: &mut Audit<'_>, more: u64) {
+    let dropped = audit.summary().dropped + more;
+    if dropped > 0 {
+        let note = "Some findings are counted only: scan the evidence itself.".to_owned();
+        let title = "A log stream holds more findings than can be told";
+        audit.tell(Draft { notes: vec![note], ..Draft::new(DraftKind::Audit, Level::High, title) });
+    }
 }

@@ -1,11 +1,16 @@
 //! `reconcile`: every five minutes what is due and what is missing; every night once more over two days.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use warden_rules::Level;
 
 use crate::app::{App, Invocation};
+use crate::audit::notice;
 use crate::dedup::Observed;
+use crate::draft::{Draft, DraftKind};
 use crate::error::Failure;
 use crate::handler::logs;
 use crate::ledger::table::Expect;
@@ -13,13 +18,17 @@ use crate::ledger::{Claim, Facts, Loaded, QUERY_LIMIT, Receipt};
 use crate::metrics::Metric;
 use crate::outbox::{Outbox, Raised};
 use crate::preferences::{DOCUMENT, Preferences};
-use crate::reconcile::{Held, Standard, changed, judge, unknown_session};
+use crate::reconcile::{Held, RECORD_GRACE, Standard, changed, judge, unknown_session};
 use crate::ssm::{Known, SsmError, Which};
 
 /// How far back sessions are looked at that began then: for the frequent run, and for the nightly one.
 pub const FREQUENT_SPAN: SignedDuration = SignedDuration::from_hours(3);
-/// See [`FREQUENT_SPAN`]. The longest session that AWS allows is 24 hours.
+/// See [`FREQUENT_SPAN`].
 pub const NIGHTLY_SPAN: SignedDuration = SignedDuration::from_hours(50);
+
+/// Sessions that have run for longer are remembered: no run may look back on their start when they end. Without
+/// `maxSessionDuration` in the preferences a session has no end.
+const LONG: SignedDuration = SignedDuration::from_hours(2);
 
 /// How old the first record of a session must be before it is asked whether there is such a session.
 const RECORD_AGE: SignedDuration = SignedDuration::from_hours(1);
@@ -58,20 +67,25 @@ struct Looked {
 /// what it did.
 ///
 /// # Errors
-/// What ledger and sinks answer, after everything was tried. What Systems Manager refuses is logged, counted and tried again
-/// by the next run: follow-ups do not wait for it.
+/// What ledger, sinks and Systems Manager answer, after everything was tried: one failure keeps nothing from the rest.
 pub async fn handle(app: &App, invocation: &Invocation, event: &[u8]) -> Result<Value, Failure> {
     let input: Input = serde_json::from_slice(event).unwrap_or_default();
     let outbox = app.outbox(invocation);
     let now = invocation.now();
     app.learn_mask_key(now).await?;
     app.refresh_rules(&outbox, now).await?;
-    let due = outbox.send_due(now).await;
-    let run = Reconciler { app, invocation, outbox: &outbox, now };
+    // Whatever is due, half of the time is for the sessions.
+    let half = invocation.deadline.duration_since(now) / 2;
+    let sent = outbox.send_due(now, &|| invocation.now().duration_since(now) > half).await;
+    let mut run = Reconciler { app, invocation, outbox: &outbox, now, judged: 0, failure: None };
+    run.note_failure(sent.as_ref().err().cloned().map_or(Ok(()), |error| Err(error.into())));
     let judged = Box::pin(run.sessions(input.run)).await;
-    outbox.flush(invocation.now()).await?;
-    let (sent, judged) = (due?, judged?);
-    Ok(json!({ "sent": sent, "sessions": judged }))
+    run.note_failure(judged);
+    run.note_failure(outbox.flush(invocation.now()).await.map_err(Failure::from));
+    match run.failure {
+        Some(failure) => Err(failure),
+        None => Ok(json!({ "sent": sent.unwrap_or_default(), "sessions": run.judged })),
+    }
 }
 
 struct Reconciler<'a> {
@@ -79,44 +93,97 @@ struct Reconciler<'a> {
     invocation: &'a Invocation,
     outbox: &'a Outbox<'a>,
     now: Timestamp,
+    judged: usize,
+    /// The first failure: everything else is tried all the same.
+    failure: Option<Failure>,
 }
 
 impl Reconciler<'_> {
-    /// Holds sessions against their records; how many.
-    async fn sessions(&self, run: Run) -> Result<usize, Failure> {
+    fn note_failure(&mut self, result: Result<(), Failure>) {
+        if let Err(failure) = result {
+            tracing::error!(error_type = failure.error_type(), error = %failure, "a part of the run was not done");
+            self.failure.get_or_insert(failure);
+        }
+    }
+
+    /// Holds sessions against their records.
+    async fn sessions(&mut self, run: Run) -> Result<(), Failure> {
         let since = self.since().await?;
-        let preferences = self.preferences().await?;
+        let preferences = match self.preferences().await {
+            Ok(preferences) => preferences,
+            Err(failure) => {
+                self.note_failure(Err(failure));
+                None
+            }
+        };
         let standard = Standard { now: self.now, since, preferences };
         let span = if run == Run::Nightly { NIGHTLY_SPAN } else { FREQUENT_SPAN };
         let began = self.now.saturating_sub(span).unwrap_or(self.now);
-        let mut judged = 0;
+        let mut met = BTreeSet::new();
         for which in [Which::Active, Which::EndedSince(began)] {
             let Some(described) = self.described(&which).await else { continue };
+            met.extend(described.iter().filter_map(|known| known.facts.session.clone()));
             for known in described {
-                if self.invocation.is_over() {
-                    tracing::warn!(judged, "no time is left for the other sessions");
-                    return Ok(judged);
-                }
-                self.session(&known, &standard).await?;
-                judged += 1;
+                self.judged(&known, &standard).await?;
             }
         }
-        self.records(run, since).await?;
-        Ok(judged)
+        self.long_lived(&met, &standard).await?;
+        self.records(run, since).await
     }
 
-    async fn described(&self, which: &Which) -> Option<Vec<Known>> {
-        let described = self.answered(self.app.sessions.describe(which).await)?;
+    /// Judges a session. One that cannot be judged keeps nothing from the others.
+    async fn judged(&mut self, known: &Known, standard: &Standard) -> Result<(), Failure> {
+        if self.invocation.is_over() {
+            return Err(Failure::OutOfTime);
+        }
+        let result = self.session(known, standard).await;
+        self.note_failure(result);
+        self.judged += 1;
+        Ok(())
+    }
+
+    /// Sessions that began before what a run looks back on: their end is asked for one by one.
+    async fn long_lived(&mut self, met: &BTreeSet<String>, standard: &Standard) -> Result<(), Failure> {
+        let rows = self.app.ledger.list::<String>("LONG", "", "", self.now).await?;
+        for (key, session) in rows.into_iter().filter(|(_, session)| !met.contains(session)) {
+            let Some(described) = self.described(&Which::Id(session)).await else { continue };
+            let long_over = |ended: Timestamp| self.now.duration_since(ended) > RECORD_GRACE;
+            let over = described.iter().all(|known| known.facts.ended.is_some_and(long_over));
+            for known in described {
+                self.judged(&known, standard).await?;
+            }
+            if over {
+                self.app.ledger.remove(&key, Expect::Any).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn described(&mut self, which: &Which) -> Option<Vec<Known>> {
+        let answer = self.app.sessions.describe(which).await;
+        let described = self.answered(answer)?;
         if described.cut {
-            tracing::warn!(sessions = described.sessions.len(), "there are more sessions than are looked at");
+            let title = "Systems Manager knows more sessions than are looked at";
+            let draft = Draft::new(DraftKind::Operator, Level::High, title);
+            let told = self.raise(&notice(draft, "sessions")).await;
+            self.note_failure(told);
         }
         Some(described.sessions)
     }
 
-    fn answered<T>(&self, answer: Result<T, SsmError>) -> Option<T> {
-        if let Err(error) = &answer {
-            self.app.count(Metric::RecordsFailed, 1);
-            tracing::error!(error_type = "Warden.SystemsManagerFailed", error = %error, "Systems Manager does not answer");
+    /// What Systems Manager answers. That it does not is a failure of the run, for somebody may have seen to it; but when it is
+    /// asked too much the next run asks again.
+    fn answered<T>(&mut self, answer: Result<T, SsmError>) -> Option<T> {
+        match &answer {
+            Ok(_) => {}
+            Err(error) if error.code.starts_with("Throttl") => {
+                self.app.count(Metric::RecordsFailed, 1);
+                tracing::warn!(error_type = "Warden.SystemsManagerThrottled", "Systems Manager is asked too much");
+            }
+            Err(error) => {
+                self.app.count(Metric::RecordsFailed, 1);
+                self.note_failure(Err(error.clone().into()));
+            }
         }
         answer.ok()
     }
@@ -137,6 +204,10 @@ impl Reconciler<'_> {
         }
         if !named && known.facts.principal.is_some() {
             self.outbox.principal_known(session, self.now).await?;
+        }
+        let age = known.facts.started.map_or(SignedDuration::ZERO, |started| self.now.duration_since(started));
+        if known.facts.ended.is_none() && age > LONG {
+            self.app.ledger.store(self.app.ledger.key("LONG", "", session), &session, Expect::Any, self.now).await?;
         }
         if known.facts.ended.is_some() {
             for path in claims.iter().filter(|claim| claim.kind == "log-stream").map(|claim| &claim.path) {
@@ -167,7 +238,7 @@ impl Reconciler<'_> {
     }
 
     /// Records without a session, by the hour in which they were first read.
-    async fn records(&self, run: Run, since: Timestamp) -> Result<(), Failure> {
+    async fn records(&mut self, run: Run, since: Timestamp) -> Result<(), Failure> {
         let hours = if run == Run::Nightly { 48 } else { 2 };
         for hour in 0..hours {
             let age = RECORD_AGE.saturating_add(SignedDuration::from_hours(hour));
@@ -177,9 +248,10 @@ impl Reconciler<'_> {
                 let sessions = self.app.ledger.recorded(at, after.take(), self.now).await?;
                 for session in &sessions {
                     if self.invocation.is_over() {
-                        return Ok(());
+                        return Err(Failure::OutOfTime);
                     }
-                    self.record(session, since).await?;
+                    let result = self.record(session, since).await;
+                    self.note_failure(result);
                 }
                 if sessions.len() < QUERY_LIMIT as usize {
                     break;
@@ -190,7 +262,7 @@ impl Reconciler<'_> {
         Ok(())
     }
 
-    async fn record(&self, session: &str, since: Timestamp) -> Result<(), Failure> {
+    async fn record(&mut self, session: &str, since: Timestamp) -> Result<(), Failure> {
         let (held, claims) = self.held(session).await?;
         let own =
             |claim: &Claim| claim.facts.account.as_deref().is_none_or(|account| account == self.app.config.account);
@@ -216,14 +288,18 @@ impl Reconciler<'_> {
     }
 
     /// The session preferences now; what changed since the last look is told.
-    async fn preferences(&self) -> Result<Option<Preferences>, Failure> {
-        let Some(content) = self.answered(self.app.sessions.document(DOCUMENT).await) else { return Ok(None) };
+    async fn preferences(&mut self) -> Result<Option<Preferences>, Failure> {
+        let answer = self.app.sessions.document(DOCUMENT).await;
+        let Some(content) = self.answered(answer) else { return Ok(None) };
         let preferences = match content {
             None => Some(Preferences::default()),
             Some(content) => Preferences::parse(&content),
         };
         let Some(now) = preferences else {
-            tracing::error!(error_type = "Warden.PreferencesMalformed", "the session preferences cannot be read");
+            let title = "The session preferences cannot be read";
+            let note = "What the agents make of the document is not known: they may record sessions nowhere.";
+            let draft = Draft::new(DraftKind::Audit, Level::High, title);
+            self.raise(&notice(Draft { notes: vec![note.to_owned()], ..draft }, DOCUMENT)).await?;
             return Ok(None);
         };
         let key = self.app.ledger.key("R", "", "PREFERENCES");

@@ -79,7 +79,7 @@ pub struct Other {
     pub claimed_until: Option<Timestamp>,
 }
 
-/// Follow-ups of one window.
+/// Follow-ups of one window, or digests of one cap.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FollowUps {
     /// How many were sent.
@@ -88,8 +88,23 @@ pub struct FollowUps {
     pub unlisted: u64,
     /// Of those, how many a follow-up has told.
     pub told: u64,
+    /// Different commands that got rows.
+    #[serde(default)]
+    pub others: u64,
     /// Until then somebody is sending one.
     pub claimed_until: Option<Timestamp>,
+    /// One that not every sink has taken: it is sent again, as it was, to the others.
+    #[serde(default)]
+    pub attempt: Option<Attempt>,
+}
+
+/// A follow-up or digest that some sinks have taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Sort keys of the rows in it.
+    pub rows: Vec<String>,
+    /// Sinks that have taken it.
+    pub done: Vec<String>,
 }
 
 /// Something that is to be sent at its time.

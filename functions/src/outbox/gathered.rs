@@ -29,8 +29,10 @@ pub(super) struct Gathered {
     keys: BTreeMap<String, Known>,
     /// Findings in them.
     held: usize,
-    /// Rows by their places, so that a window's commands come before the findings that mention them.
-    waiting: BTreeMap<Key, Waiting>,
+    /// Commands of windows that are not their first, by their places.
+    others: BTreeMap<Key, Other>,
+    /// Findings that were seen, by their places.
+    seen: BTreeMap<Key, Waiting>,
     bytes: usize,
 }
 
@@ -43,9 +45,11 @@ struct Known {
 }
 
 #[derive(Clone, Debug)]
-enum Waiting {
-    Other(Box<Other>),
-    Seen { key: String, finding: String, seen: Seen, expect: Expect },
+struct Waiting {
+    key: String,
+    finding: String,
+    seen: Seen,
+    expect: Expect,
 }
 
 impl Outbox<'_> {
@@ -109,28 +113,27 @@ impl Outbox<'_> {
         };
         gathered.remember(key, finding_id, Loaded { value: Some(seen.clone()), expect: after }, true);
         let mut expect = before.expect;
-        if let Some(Waiting::Seen { expect: first, .. }) = gathered.waiting.get(&place) {
-            expect = *first;
+        if let Some(first) = gathered.seen.get(&place) {
+            expect = first.expect;
         }
-        let waiting = Waiting::Seen { key: key.clone(), finding: finding_id.clone(), seen, expect };
-        gathered.waiting.insert(place, waiting);
+        gathered.seen.insert(place, Waiting { key: key.clone(), finding: finding_id.clone(), seen, expect });
     }
 
     /// A command of a window that is not its first; whether none like it waits already.
     pub(super) fn list(&self, place: Key, other: Other) -> bool {
         let mut gathered = self.gathered();
-        if gathered.waiting.contains_key(&place) {
+        if gathered.others.contains_key(&place) {
             return false;
         }
         gathered.bytes += other.draft.finding.as_ref().map_or(0, |finding| finding.to_string().len());
-        gathered.waiting.insert(place, Waiting::Other(Box::new(other)));
+        gathered.others.insert(place, other);
         true
     }
 
     /// Whether there is enough for a piece.
     pub(super) fn is_plenty(&self) -> bool {
         let gathered = self.gathered();
-        gathered.waiting.len() >= TOGETHER_LIMIT || gathered.bytes >= TOGETHER_BYTES
+        gathered.others.len() + gathered.seen.len() >= TOGETHER_LIMIT || gathered.bytes >= TOGETHER_BYTES
     }
 
     /// Writes the rows that wait: what was gathered until now is settled.
@@ -138,71 +141,74 @@ impl Outbox<'_> {
     /// # Errors
     /// What the ledger answers. What could not be written is forgotten, and has to be observed again.
     pub async fn flush(&self, now: Timestamp) -> Result<(), OutboxError> {
-        // Counted before it is marked as seen: a crash in between counts twice rather than never.
-        self.write_unlisted(now).await?;
-        let waiting = {
+        let (others, seen) = {
             let mut gathered = self.gathered();
             gathered.bytes = 0;
-            std::mem::take(&mut gathered.waiting)
+            (std::mem::take(&mut gathered.others), std::mem::take(&mut gathered.seen))
         };
-        let written = self.write_all(waiting, now).await;
+        let written = self.write_all(others, seen, now).await;
         if written.is_err() {
             *self.gathered() = Gathered::default();
         }
         written
     }
 
-    async fn write_all(&self, waiting: BTreeMap<Key, Waiting>, now: Timestamp) -> Result<(), OutboxError> {
-        let (mut piece, mut bytes) = (Vec::new(), 0);
-        for (place, waiting) in waiting {
-            let row = match &waiting {
-                Waiting::Other(other) => (self.ledger.row(place, other.as_ref(), now)?, Expect::Absent),
-                Waiting::Seen { seen, expect, .. } => (self.ledger.row(place, seen, now)?, *expect),
-            };
-            let length = row.0.body.len();
-            if piece.len() >= TOGETHER_LIMIT || bytes + length > TOGETHER_BYTES {
-                self.write_piece(std::mem::take(&mut piece), now).await?;
-                bytes = 0;
+    /// Commands before the note that they are to be listed, that note before the findings that mention them: whoever dies in
+    /// between tells twice rather than never.
+    async fn write_all(
+        &self,
+        others: BTreeMap<Key, Other>,
+        seen: BTreeMap<Key, Waiting>,
+        now: Timestamp,
+    ) -> Result<(), OutboxError> {
+        let rows =
+            others.iter().map(|(place, other)| Ok((self.ledger.row(place.clone(), other, now)?, Expect::Absent)));
+        for piece in pieces(rows.collect::<Result<_, OutboxError>>()?) {
+            if !self.write_together(&piece).await? {
+                for (row, _) in piece {
+                    if let Some(other) = others.get(&row.key) {
+                        self.ledger.store_new(row.key, other, now).await?;
+                    }
+                }
             }
-            bytes += length;
-            piece.push((waiting, row));
         }
-        self.write_piece(piece, now).await
-    }
-
-    async fn write_piece(&self, piece: Vec<(Waiting, (Row, Expect))>, now: Timestamp) -> Result<(), OutboxError> {
-        let together = piece.len() >= FEW;
-        if together && self.ledger.store_together(piece.iter().map(|(_, row)| row.clone()).collect()).await? {
-            return Ok(());
-        }
-        // Somebody else was faster with one of them: each for itself.
-        for (waiting, (row, _)) in piece {
-            match waiting {
-                Waiting::Other(other) => drop(self.ledger.store_new(row.key, other.as_ref(), now).await?),
-                Waiting::Seen { key, finding, seen, expect } => {
-                    self.ledger.mark_seen(&key, &finding, &seen, expect, now).await?;
+        self.write_follow_ups(now).await?;
+        let rows = seen.iter().map(|(place, at)| Ok((self.ledger.row(place.clone(), &at.seen, now)?, at.expect)));
+        for piece in pieces(rows.collect::<Result<_, OutboxError>>()?) {
+            if !self.write_together(&piece).await? {
+                for Waiting { key, finding, seen, expect } in piece.iter().filter_map(|(row, _)| seen.get(&row.key)) {
+                    self.ledger.mark_seen(key, finding, seen, *expect, now).await?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Writes how many commands got no row.
-    async fn write_unlisted(&self, now: Timestamp) -> Result<(), OutboxError> {
+    /// Whether these rows were written at once; if not, each is to be written for itself.
+    async fn write_together(&self, piece: &[(Row, Expect)]) -> Result<bool, OutboxError> {
+        // If somebody else was faster with one of them, none is written.
+        Ok(piece.len() >= FEW && self.ledger.store_together(piece.to_vec()).await?)
+    }
+
+    /// Notes which windows have different commands to be listed: how many got rows, how many got none.
+    async fn write_follow_ups(&self, now: Timestamp) -> Result<(), OutboxError> {
         let mut counted = Vec::new();
         for (key, met) in self.mets().iter_mut() {
-            let unlisted = std::mem::take(&mut met.unlisted);
-            if unlisted > 0 {
-                counted.push((key.clone(), met.window.opened, unlisted));
+            let (others, unlisted) = (std::mem::take(&mut met.others), std::mem::take(&mut met.unlisted));
+            met.known = met.known.map(|known| known + others);
+            if others + unlisted > 0 {
+                counted.push((key.clone(), met.window.opened, others, unlisted));
             }
         }
-        for (key, opened, unlisted) in counted {
-            let place = self.ledger.key("K", &key, format!("FU#{}", opened.as_millisecond()));
+        for (key, opened, others, unlisted) in counted {
             let count = |state: Option<FollowUps>| {
-                let state = state.unwrap_or_default();
-                Some(FollowUps { unlisted: state.unlisted.saturating_add(unlisted), ..state })
+                let mut state = state.unwrap_or_default();
+                state.others = state.others.saturating_add(others);
+                state.unlisted = state.unlisted.saturating_add(unlisted);
+                Some(state)
             };
-            self.ledger.change(&place, now, count).await?;
+            self.ledger.change(&self.follow_ups(&key, opened), now, count).await?;
+            self.note_follow_up(&key, opened, now).await?;
         }
         Ok(())
     }
@@ -225,4 +231,21 @@ impl Gathered {
             self.held += usize::from(is_new);
         }
     }
+}
+
+/// Rows in pieces that one transaction takes.
+fn pieces(rows: Vec<(Row, Expect)>) -> Vec<Vec<(Row, Expect)>> {
+    let (mut pieces, mut bytes) = (vec![Vec::new()], 0);
+    for row in rows {
+        let length = row.0.body.len();
+        if pieces.last().is_some_and(|piece| piece.len() >= TOGETHER_LIMIT) || bytes + length > TOGETHER_BYTES {
+            pieces.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += length;
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(row);
+        }
+    }
+    pieces
 }

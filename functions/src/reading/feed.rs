@@ -21,6 +21,24 @@ pub(super) struct Feed<'a> {
     at_cap: bool,
 }
 
+/// What belongs where an object lies. Hosts may write to the bucket of transcripts: what CloudTrail says is not believed there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belongs {
+    /// What hosts write: transcripts, and log events that were exported.
+    Records,
+    /// What CloudTrail writes.
+    ApiCalls,
+}
+
+impl Belongs {
+    fn takes(self, kind: Kind) -> bool {
+        match self {
+            Self::Records => matches!(kind, Kind::Transcript | Kind::LogStream),
+            Self::ApiCalls => kind == Kind::ApiCall,
+        }
+    }
+}
+
 /// How the object ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -33,11 +51,14 @@ pub(super) enum Ended {
     },
     /// It is no record of any kind that is known here.
     Unrecognised,
+    /// It is a record of a kind that does not belong here.
+    Misplaced(Kind),
 }
 
 #[derive(Debug)]
 struct Parser<'a> {
     policy: Policy<'a>,
+    belongs: Belongs,
     origin: Origin,
     started: Option<Facts>,
     /// The first bytes, while they do not decide.
@@ -46,20 +67,23 @@ struct Parser<'a> {
     audit: Option<Audit<'a>>,
     /// Nothing that follows can be read.
     refused: bool,
+    misplaced: Option<Kind>,
     /// Items that ask for more than an audit.
     items: Vec<Item>,
 }
 
 impl<'a> Feed<'a> {
-    pub(super) fn new(policy: Policy<'a>, origin: Origin, started: Option<Facts>, cap: u64) -> Self {
+    pub(super) fn new(policy: Policy<'a>, belongs: Belongs, origin: Origin, started: Option<Facts>, cap: u64) -> Self {
         let parser = Parser {
             policy,
+            belongs,
             origin,
             started,
             head: Vec::new(),
             reader: None,
             audit: None,
             refused: false,
+            misplaced: None,
             items: Vec::new(),
         };
         let inflate = Some(Inflate::new(Limits { output: cap, ratio: RATIO_LIMIT }));
@@ -86,7 +110,7 @@ impl<'a> Feed<'a> {
         self.parser.finish();
         self.note(deviation.filter(|_| !self.at_cap));
         match (&self.parser.audit, self.at_cap) {
-            (None, _) => Ended::Unrecognised,
+            (None, _) => self.parser.misplaced.map_or(Ended::Unrecognised, Ended::Misplaced),
             (Some(_), true) => Ended::AtCap { read: self.bytes },
             (Some(_), false) => Ended::Whole,
         }
@@ -157,10 +181,15 @@ impl Parser<'_> {
         let named = || (self.origin.named.is_some() && !self.head.is_empty()).then_some(Kind::Transcript);
         let kind = match recognise(&self.head, at_end) {
             None if all => named(),
+            Some(kind) if !self.belongs.takes(kind) => {
+                self.misplaced = Some(kind);
+                self.refused = named().is_none();
+                named()
+            }
             kind => kind,
         };
         let Some(kind) = kind else {
-            self.refused = all;
+            self.refused |= all;
             return false;
         };
         let mut audit = Audit::new(self.policy, Origin { kind, ..self.origin.clone() });

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use warden_rules::Level;
-use warden_session::SessionId;
+use warden_session::{Kind, SessionId};
 
 use super::Reading;
 use super::feed::{Ended, Feed};
@@ -55,6 +55,27 @@ impl Reading<'_> {
         Err(Failure::OutOfTime)
     }
 
+    /// What CloudTrail would say is not believed where hosts may write, and is told once for a bucket.
+    pub(super) async fn misplaced(&self, origin: &Origin, kind: Kind) -> Result<(), Failure> {
+        self.app.count(Metric::Incomplete, 1);
+        let name = match kind {
+            Kind::ApiCall => "records of API calls",
+            Kind::Transcript | Kind::LogStream => "a session's record",
+            _ => "a capture or recording",
+        };
+        tracing::warn!(what = name, "an object does not belong where it lies: it is not read");
+        let note =
+            format!("It holds {name}. Whoever may store objects there can make them up: nothing is done on its word.");
+        let draft = Draft {
+            notes: vec![note],
+            evidence: Some(origin.path.clone()),
+            evidence_version: origin.version.clone(),
+            ..Draft::new(DraftKind::IdentityConflict, Level::Medium, "An object does not belong where it lies")
+        };
+        let bucket = origin.path.strip_prefix("s3://").and_then(|path| path.split('/').next()).unwrap_or_default();
+        self.raise(vec![notice(draft, bucket)]).await
+    }
+
     /// What cannot be read is told if it has the name of a session's record.
     pub(super) async fn unrecognised(&self, origin: &Origin, feed: &Feed<'_>, opened: &Opened) -> Result<(), Failure> {
         let now = self.invocation.now();
@@ -73,7 +94,7 @@ impl Reading<'_> {
             )],
             ..Draft::new(DraftKind::Audit, Level::Medium, "A session's record cannot be read")
         };
-        self.raise(vec![notice(draft, &origin.path)], None).await?;
+        self.raise(vec![notice(draft, &origin.path)]).await?;
         let summary = Summary::default();
         let receipt = self.receipt("transcript", origin, opened, feed, &summary, Ended::Unrecognised);
         Ok(self.app.ledger.put_receipt(session.as_str(), &receipt, now).await?)
@@ -99,14 +120,13 @@ impl Reading<'_> {
             let claim = claims.iter().find(|(claimed, _)| claimed == session).map(|(_, claim)| claim);
             let receipts = self.app.ledger.receipts(session, now).await?;
             if let Some(old) = replaced(&receipts, receipt) {
-                self.raise(vec![replacement(origin, session, old, receipt)], None).await?;
+                self.raise(vec![replacement(origin, session, old, receipt)]).await?;
             }
             let ended = claim.and_then(|claim| claim.facts.ended);
-            let start =
-                started.filter(|facts| facts.session.as_deref() == Some(session)).and_then(|facts| facts.started);
-            if let Some(why) = lateness(origin.stored, ended, start) {
+            let known = started.filter(|facts| facts.session.as_deref() == Some(session)).and_then(|facts| facts.ended);
+            if let Some(why) = lateness(origin.stored, ended, known) {
                 let title = "A record was stored too late to be the agent's own";
-                self.raise(vec![about(origin, session, title, vec![why.to_owned()])], None).await?;
+                self.raise(vec![about(origin, Some(session), title, vec![why.to_owned()])]).await?;
             }
             if let Some(claim) = claim {
                 self.app.ledger.put_claim(session, claim, now).await?;
@@ -142,7 +162,7 @@ impl Reading<'_> {
             rules_version: self.rules.version().to_owned(),
             result: match ended {
                 Ended::AtCap { .. } => Scan::SizeCap,
-                Ended::Unrecognised => Scan::Unrecognised,
+                Ended::Unrecognised | Ended::Misplaced(_) => Scan::Unrecognised,
                 Ended::Whole if incomplete => Scan::Incomplete,
                 Ended::Whole => Scan::Whole,
             },
@@ -156,9 +176,9 @@ impl Reading<'_> {
 }
 
 /// Something about the record of a session.
-fn about(origin: &Origin, session: &str, title: &str, notes: Vec<String>) -> Observed {
+pub(super) fn about(origin: &Origin, session: Option<&str>, title: &str, notes: Vec<String>) -> Observed {
     let draft = Draft {
-        facts: Facts { session: Some(session.to_owned()), ..Facts::default() },
+        facts: Facts { session: session.map(str::to_owned), ..Facts::default() },
         evidence: Some(origin.path.clone()),
         evidence_version: origin.version.clone(),
         notes,
@@ -180,5 +200,5 @@ fn replacement(origin: &Origin, session: &str, old: &Receipt, new: &Receipt) -> 
     let mut both = vec![name(old), name(new)];
     both.sort();
     let title = "A session's record was stored a second time, with other content";
-    about(origin, session, title, both)
+    about(origin, Some(session), title, both)
 }

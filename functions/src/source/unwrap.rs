@@ -31,6 +31,7 @@ pub(super) struct Shape<'a> {
     detail_type: Option<String>,
     #[serde(borrow)]
     detail: Option<&'a RawValue>,
+    source: Option<String>,
     account: Option<String>,
     region: Option<String>,
     time: Option<Timestamp>,
@@ -184,6 +185,10 @@ fn record(record: &RawValue, budget: &mut Budget, depth: usize) -> Result<Vec<Wo
 fn event_bridge(shape: Shape<'_>) -> Result<Work, SourceError> {
     let detail = shape.detail.ok_or(SourceError::Malformed("an EventBridge event"))?.get();
     let malformed = |_| SourceError::Malformed("an EventBridge event");
+    // Only AWS's own services may send events whose source begins so: whoever else puts events makes them up.
+    if !shape.source.as_deref().is_some_and(|source| source.starts_with("aws.")) {
+        return Err(SourceError::Foreign);
+    }
     match shape.detail_type.as_deref().unwrap_or_default() {
         "Object Created" => {
             let created: Created = serde_json::from_str(detail).map_err(malformed)?;

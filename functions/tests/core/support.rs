@@ -102,7 +102,7 @@ impl Twin {
 
     pub(crate) async fn send_due(&self) -> u32 {
         let invocation = invocation("due");
-        self.app.outbox(&invocation).send_due(clock()).await.unwrap()
+        self.app.outbox(&invocation).send_due(clock(), &|| false).await.unwrap()
     }
 
     pub(crate) fn of(&self, kind: Kind) -> Vec<Alert> {

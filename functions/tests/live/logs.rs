@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use warden_functions::alert::Kind;
 use warden_functions::error::Failure;
 use warden_functions::follow::Gap;
-use warden_functions::handler::logs::handle;
+use warden_functions::handler::logs::{finish, handle};
 use warden_functions::handler::transcripts;
 use warden_functions::ledger::Ledger;
 use warden_functions::ledger::memory::Memory;
@@ -201,6 +201,29 @@ async fn without_the_past_late_events_are_read_as_they_come() {
         deliver(&twin, std::slice::from_ref(event)).await.unwrap();
     }
     assert!(texts(&twin).iter().any(|text| text == "cat /etc/shadow"));
+}
+
+#[tokio::test]
+async fn a_gap_that_could_not_be_read_is_read_later() {
+    let twin = twin("logs", &[]);
+    let mut story = story();
+    story.push(message(500, SESSION, &["sh-5.2$ visudo -c"]));
+    let hidden = message(300, SESSION, &["sh-5.2$ cat /root/.ssh/id_rsa"]);
+    let mut all: Vec<LogEvent> = story.iter().map(log_event).collect();
+    all.insert(3, log_event(&hidden));
+    twin.history.put(&all);
+    for event in &story[..3] {
+        deliver(&twin, std::slice::from_ref(event)).await.unwrap();
+    }
+    twin.history.fail(warden_aws::FetchError::Throttled);
+    deliver(&twin, &story[3..]).await.unwrap();
+    let hides = |twin: &Twin| !texts(twin).iter().any(|text| text.contains("id_rsa"));
+    assert!(hides(&twin));
+    twin.history.fail(None);
+    // The end of the session is soon enough.
+    let (end, path) = (invocation("end"), format!("cloudwatch://{GROUP}/{SESSION}"));
+    finish(&twin.app, &end, &twin.app.outbox(&end), &path).await.unwrap();
+    assert!(!hides(&twin), "{:?}", texts(&twin));
 }
 
 #[tokio::test]

@@ -121,4 +121,8 @@ async fn follow_ups_do_not_wait_for_systems_manager() {
     twin.sessions.fail(Some("ThrottlingException"));
     let answer = reconcile::handle(&twin.app, &invocation("one"), b"{}").await.unwrap();
     assert_eq!(answer, json!({"sent": 0, "sessions": 0}));
+    // That it may not ask is no weather: an alarm goes by the failure.
+    twin.sessions.fail(Some("AccessDeniedException"));
+    let failure = reconcile::handle(&twin.app, &invocation("two"), b"{}").await.unwrap_err();
+    assert_eq!(failure.error_type(), "Warden.SystemsManagerFailed");
 }

@@ -111,9 +111,9 @@ fn a_bad_object_fails_alone_with_a_stable_error_type() {
 /// A body that never comes holds up the records behind it, and fails them in time for their next attempt.
 #[test]
 fn a_body_that_stalls_ends_before_the_function_does() {
-    let Some(bad) = Bad::new("200000000007") else { return };
+    let Some(bad) = Bad::new("200000000009") else { return };
     let runtime = bad.run("transcripts", Duration::from_secs(8));
-    let sessions: Vec<_> = (0..3).map(|n| Operated::new("200000000007", n, &[ATTACK])).collect();
+    let sessions: Vec<_> = (0..3).map(|n| Operated::new("200000000009", n, &[ATTACK])).collect();
     let stored: Vec<_> = sessions.iter().map(|session| bad.put(session)).collect();
     bad.faults.plan("s3", &sessions[1].id, 100, Fault::Stall(TIME));
     let ids = ["first", "middle", "last"];
