@@ -72,7 +72,7 @@ pub struct Summary {
 }
 
 /// Most bytes of what is to be alerted about that wait to be taken. Beyond it findings are counted only.
-pub const WAITING_LIMIT: usize = 16 * 1024 * 1024;
+pub const WAITING_LIMIT: usize = 8 * 1024 * 1024;
 /// How often a command is handed on under one key for one source; beyond it it is counted only.
 pub const REPEATS_LIMIT: u32 = 1000;
 /// Commands that are remembered to count their repetitions.
@@ -190,6 +190,24 @@ impl<'a> Audit<'a> {
         let facts = Facts { principal: None, session: claimed.session.clone().or(named), ..claimed };
         let (evidence, evidence_version) = (evidence(&self.origin.path), self.origin.version.clone());
         self.notice(Draft { facts, evidence, evidence_version, ..draft });
+    }
+
+    /// Adds what is wrong with the record, as a high alert.
+    pub fn complain(&mut self, kind: DraftKind, title: &str, note: String) {
+        self.tell(Draft { notes: vec![note], ..Draft::new(kind, Level::High, title) });
+    }
+
+    /// Adds what could not be read and what was not held: whoever makes noise must not hide in it.
+    pub fn complain_of_unread(&mut self) {
+        let hides =
+            |deviation: &&Deviation| matches!(deviation, Deviation::LimitReached(_) | Deviation::BadCompression);
+        if let Some(deviation) = self.summary.deviations.iter().find(hides).copied() {
+            self.complain(DraftKind::Audit, "A record could not be read to its end", format!("{deviation}."));
+        }
+        if self.summary.dropped > 0 {
+            let note = "Some findings are counted only: scan the evidence itself.".to_owned();
+            self.complain(DraftKind::Audit, "A record holds more findings than can be told", note);
+        }
     }
 
     /// Adds something to be alerted about that no rule found.

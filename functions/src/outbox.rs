@@ -392,16 +392,13 @@ impl<'a> Outbox<'a> {
     /// Whether a window has as many rows for different commands as it may have, whoever made them.
     async fn is_full(&self, key: &str, opened: Timestamp, now: Timestamp) -> Result<bool, OutboxError> {
         let Some(met) = self.met(key) else { return Ok(false) };
-        let known = match met.known {
-            Some(known) => known,
-            None => {
-                let state: Loaded<FollowUps> = self.ledger.load(&self.follow_ups(key, opened), now).await?;
-                let known = state.value.map_or(0, |state| state.others);
-                self.met_mut(key, |met| met.known = Some(known));
-                known
-            }
-        };
-        Ok(known + met.others >= OTHERS_LIMIT)
+        let mut known = met.known;
+        if known.is_none() {
+            let state: Loaded<FollowUps> = self.ledger.load(&self.follow_ups(key, opened), now).await?;
+            known = Some(state.value.map_or(0, |state| state.others));
+            self.met_mut(key, |met| met.known = known);
+        }
+        Ok(known.unwrap_or_default() + met.others >= OTHERS_LIMIT)
     }
 
     /// Where it stands how many follow-ups a window had.

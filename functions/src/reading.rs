@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use warden_aws::FetchError;
-use warden_rules::{Level, RuleSet};
+use warden_rules::RuleSet;
 use warden_session::timeline::Deviation;
 use warden_session::{ApiCall, Item, Kind, Reader, SessionId};
 
@@ -10,7 +10,7 @@ use crate::app::{App, Invocation};
 use crate::audit::identity::{self, conflicts, uploading_node};
 use crate::audit::{Audit, Origin, Summary, notice};
 use crate::dedup::Observed;
-use crate::draft::{Draft, DraftKind};
+use crate::draft::DraftKind;
 use crate::error::Failure;
 use crate::ledger::{Claim, Facts, Receipt, Scan};
 use crate::metrics::Metric;
@@ -321,37 +321,19 @@ impl Reading<'_> {
 
 /// What an object did not let us read is told: whoever pads a record must not hide behind the cap.
 fn complain(audit: &mut Audit<'_>, ended: Ended, opened: &Opened) {
-    let dropped = audit.summary().dropped;
-    let unread = audit.summary().deviations.iter().find(|deviation| hides(**deviation)).copied();
-    let contradiction = audit.summary().deviations.contains(&Deviation::IdentityConflict);
-    let mut say = |kind, title: &str, note: String| {
-        let draft = Draft { notes: vec![note], ..Draft::new(kind, Level::High, title) };
-        audit.tell(draft);
-    };
     if let Ended::AtCap { read } = ended {
         let note = format!("{read} bytes of {} were read (WARDEN_SIZE_CAP): what follows was not.", opened.length);
-        say(DraftKind::Audit, "A record is larger than the size cap", note);
+        audit.complain(DraftKind::Audit, "A record is larger than the size cap", note);
     }
-    if let Some(deviation) = unread {
-        say(DraftKind::Audit, "A record could not be read to its end", format!("{deviation}."));
-    }
-    if dropped > 0 {
-        let note = format!("{dropped} findings are counted only: scan the evidence itself.");
-        say(DraftKind::Audit, "A record holds more findings than can be told", note);
-    }
-    if contradiction {
+    audit.complain_of_unread();
+    if audit.summary().deviations.contains(&Deviation::IdentityConflict) {
         let note = "Two parts of the record name different sessions, principals or targets.".to_owned();
-        say(DraftKind::IdentityConflict, "A record contradicts itself", note);
+        audit.complain(DraftKind::IdentityConflict, "A record contradicts itself", note);
     }
 }
 
 fn owned((session, claim): (&str, Claim)) -> (String, Claim) {
     (session.to_owned(), claim)
-}
-
-/// Whether something may lie behind what was read.
-fn hides(deviation: Deviation) -> bool {
-    matches!(deviation, Deviation::LimitReached(_) | Deviation::BadCompression)
 }
 
 /// The origin of an object, as its notification names it.

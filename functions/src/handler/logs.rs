@@ -182,7 +182,8 @@ impl Follower<'_> {
             .for_each(|(session, command)| early.item(Item::Command(session, Box::new(command))));
         let reduced = next.save(&reader, audit.counts());
         let contradicts = audit.summary().deviations.contains(&Deviation::IdentityConflict);
-        tell_dropped(&mut audit, early.summary().dropped);
+        early.complain_of_unread();
+        audit.complain_of_unread();
         let mut observed = audit.take();
         observed.append(&mut early.take());
         if contradicts {
@@ -308,14 +309,4 @@ fn merged(mut past: Vec<LogEvent>, events: Vec<LogEvent>) -> Vec<LogEvent> {
     }
     past.sort_by_key(|event| event.at);
     past
-}
-
-/// More was found at once than is held: that is told, for whoever makes noise must not hide in it.
-fn tell_dropped(audit: &mut Audit<'_>, more: u64) {
-    let dropped = audit.summary().dropped + more;
-    if dropped > 0 {
-        let note = "Some findings are counted only: scan the evidence itself.".to_owned();
-        let title = "A log stream holds more findings than can be told";
-        audit.tell(Draft { notes: vec![note], ..Draft::new(DraftKind::Audit, Level::High, title) });
-    }
 }

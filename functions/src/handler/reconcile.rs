@@ -127,7 +127,7 @@ impl Reconciler<'_> {
                 self.judged(&known, &standard).await?;
             }
         }
-        self.long_lived(&met, &standard).await?;
+        Box::pin(self.long_lived(&met, &standard)).await?;
         self.records(run, since).await
     }
 

@@ -8,6 +8,7 @@ use crate::alert::Alert;
 /// A sink that keeps what it takes. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Recorded {
+    name: Option<&'static str>,
     state: Arc<Mutex<State>>,
 }
 
@@ -18,6 +19,11 @@ struct State {
 }
 
 impl Recorded {
+    /// One of another name than `recorded`.
+    pub fn named(name: &'static str) -> Self {
+        Self { name: Some(name), ..Self::default() }
+    }
+
     /// What it has taken.
     pub fn alerts(&self) -> Vec<Alert> {
         self.state().alerts.clone()
@@ -35,7 +41,7 @@ impl Recorded {
 
 impl Sink for Recorded {
     fn name(&self) -> &'static str {
-        "recorded"
+        self.name.unwrap_or("recorded")
     }
 
     fn send<'a>(&'a self, alert: &'a Alert) -> Sending<'a> {
@@ -43,7 +49,7 @@ impl Sink for Recorded {
             let mut state = self.state();
             if state.refuse > 0 {
                 state.refuse -= 1;
-                return Err(SinkError { sink: "recorded", code: "Refused".to_owned() });
+                return Err(SinkError { sink: self.name(), code: "Refused".to_owned() });
             }
             state.alerts.push(alert.clone());
             Ok(())

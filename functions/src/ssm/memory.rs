@@ -24,6 +24,11 @@ impl MemorySessions {
         self.state().sessions.push(session);
     }
 
+    /// Forgets the sessions.
+    pub fn clear(&self) {
+        self.state().sessions.clear();
+    }
+
     /// Stores the content of every document.
     pub fn put_document(&self, content: Option<&str>) {
         self.state().document = content.map(str::to_owned);

@@ -191,12 +191,17 @@ pub(crate) fn started(session: &str, principal: &str, node: &str) -> Value {
 
 /// A batch of the session's log stream, as a subscription delivers it.
 pub(crate) fn streamed(session: &str, principal: &str, node: &str, commands: &[&str]) -> Value {
+    subscribed(session, &json!([message(session, principal, node, commands)]))
+}
+
+/// A log event of it.
+pub(crate) fn message(session: &str, principal: &str, node: &str, commands: &[&str]) -> Value {
     let lines: Vec<String> = commands.iter().chain(&["exit"]).map(|command| format!("sh-4.2$ {command}")).collect();
     let message = json!({
         "eventVersion": "1.0", "eventTime": clock().to_string(), "awsRegion": "eu-central-1", "target": {"id": node},
         "userIdentity": {"arn": principal}, "runAsUser": "ssm-user", "sessionId": session, "sessionData": lines,
     });
-    subscribed(session, &json!([{"id": "1", "timestamp": clock().as_millisecond(), "message": message.to_string()}]))
+    json!({"id": "1", "timestamp": clock().as_millisecond(), "message": message.to_string()})
 }
 
 /// Log events that were recorded, as JSON Lines, as a subscription delivers them.
@@ -208,7 +213,7 @@ pub(crate) fn recorded(session: &str, lines: &str) -> Value {
     subscribed(session, &events.collect())
 }
 
-fn subscribed(session: &str, events: &Value) -> Value {
+pub(crate) fn subscribed(session: &str, events: &Value) -> Value {
     let batch = json!({
         "messageType": "DATA_MESSAGE", "owner": "111122223333", "logGroup": "/sessions", "logStream": session,
         "subscriptionFilters": ["warden"], "logEvents": events,

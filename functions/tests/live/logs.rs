@@ -392,3 +392,28 @@ async fn a_stream_that_names_another_session_is_reported_and_not_acted_on() {
     assert!(twin.alerts().iter().any(|alert| alert.kind == Kind::IdentityConflict));
     assert_eq!(twin.sessions.terminated(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn an_upload_at_the_end_of_a_session_ends_nothing() {
+    let twin = twin_with("logs", &[("WARDEN_RESPONSE", "on")], deadly());
+    twin.start(SESSION, "i-0123456789abcdef0", "arn:aws:iam::123456789012:user/eva").await;
+    let path = format!(
+        "/var/lib/amazon/ssm/i-0123456789abcdef0/session/orchestration/{SESSION}/Standard_Stream/ipcTempFile.log"
+    );
+    let lines = [
+        &format!("Script started on 2026-11-22 13:00:00+00:00 [COMMAND=\"cat {path}\" <not executed on terminal>]"),
+        "sh-5.2$ cat /etc/shadow",
+        "sh-5.2$ exit",
+        "exit",
+        "",
+        "Script done on 2026-11-22 13:01:00+00:00 [COMMAND_EXIT_CODE=\"0\"]",
+    ];
+    let event = |line: &&str| json!({"id": "", "timestamp": now().as_millisecond(), "message": line});
+    deliver(&twin, &lines.iter().map(event).collect::<Vec<_>>()).await.unwrap();
+    let path = format!("cloudwatch://{GROUP}/{SESSION}");
+    finish(&twin.app, &invocation("end"), &twin.app.outbox(&invocation("end")), &path).await.unwrap();
+    let said: Vec<_> =
+        twin.alerts().into_iter().filter(|alert| alert.finding.is_some()).map(|alert| alert.response).collect();
+    assert!(!said.is_empty(), "nothing was found");
+    assert_eq!(twin.sessions.terminated(), Vec::<String>::new(), "{said:?}");
+}

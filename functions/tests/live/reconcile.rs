@@ -1,9 +1,13 @@
 //! `reconcile`: what is missing is told once; what is due is sent; a stream whose session is over is finished.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use jiff::SignedDuration;
 use serde_json::json;
+use warden_functions::app::Invocation;
 use warden_functions::handler::{logs, reconcile};
-use warden_functions::ledger::Facts;
+use warden_functions::ledger::table::Expect;
+use warden_functions::ledger::{Due, Facts};
 use warden_functions::ssm::Known;
 
 use crate::support::{Twin, invocation, message, now, subscription, twin};
@@ -125,4 +129,42 @@ async fn follow_ups_do_not_wait_for_systems_manager() {
     twin.sessions.fail(Some("AccessDeniedException"));
     let failure = reconcile::handle(&twin.app, &invocation("two"), b"{}").await.unwrap_err();
     assert_eq!(failure.error_type(), "Warden.SystemsManagerFailed");
+}
+
+#[tokio::test]
+async fn a_session_of_any_length_is_judged_at_its_end() {
+    let twin = deployed().await;
+    twin.start(SESSION, "i-0123456789abcdef0", "arn:aws:iam::123456789012:user/eva").await;
+    let since = json!({ "at": now() - SignedDuration::from_hours(200) });
+    twin.app.ledger.store(twin.app.ledger.key("R", "", "SINCE"), &since, Expect::Any, now()).await.unwrap();
+    twin.sessions.put(known(SESSION, None, 100, false));
+    assert_eq!(run(&twin, "frequent").await, Vec::<String>::new());
+    // It ends; no run looks back on its start.
+    twin.sessions.clear();
+    let ended = now() - SignedDuration::from_hours(1);
+    let mut over = known(SESSION, None, 100, false);
+    over.facts.ended = Some(ended);
+    twin.sessions.put(over);
+    assert_eq!(run(&twin, "frequent").await, ["A session without a record"]);
+    assert_eq!(run(&twin, "nightly").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_due_leaves_time_for_the_sessions() {
+    let twin = deployed().await;
+    for n in 0..500 {
+        let due = Due::FollowUp { key: format!("{n}"), opened: now() };
+        twin.app.ledger.put_due(now() - SignedDuration::from_mins(5), &due, now()).await.unwrap();
+    }
+    twin.sessions.put(known("bob-0123456789abcdef0", None, 2, false));
+    // Every look at the clock takes a second.
+    let hurried = Invocation { clock: ticking, ..invocation("hurried") };
+    let answer = reconcile::handle(&twin.app, &hurried, b"{}").await;
+    let told: Vec<_> = twin.alerts().iter().map(|alert| alert.title.clone()).collect();
+    assert!(told.contains(&"A session that CloudTrail never delivered".to_owned()), "{answer:?}: {told:?}");
+}
+
+fn ticking() -> jiff::Timestamp {
+    static TICKS: AtomicI64 = AtomicI64::new(0);
+    now() + SignedDuration::from_secs(TICKS.fetch_add(1, Ordering::Relaxed))
 }
