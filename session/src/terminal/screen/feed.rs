@@ -4,6 +4,7 @@ use super::lines::{Line, LineEnd, Lines, NONE};
 use super::note::{self, Note, NoteKind, hides};
 use super::{Cell, Color, Event, MAX_SIDE, Sink, Span, Style};
 use crate::scan::{MAX_SEQUENCE, Params, Token};
+use crate::terminal::process;
 
 mod charset;
 
@@ -175,11 +176,11 @@ impl Machine {
         }
         if self.charsets.draws_lines() {
             let drawn: String = text.chars().map(charset::line_drawing).collect();
-            self.emulator.process(drawn.as_bytes());
+            process(&mut self.emulator, drawn.as_bytes());
         } else if text.contains(REPLACEMENT) {
-            self.emulator.process(text.replace(REPLACEMENT, STAND_IN).as_bytes());
+            process(&mut self.emulator, text.replace(REPLACEMENT, STAND_IN).as_bytes());
         } else {
-            self.emulator.process(text.as_bytes());
+            process(&mut self.emulator, text.as_bytes());
         }
         self.begin_rows(before, range.start);
     }
