@@ -175,7 +175,15 @@ impl Screen {
 
     /// The text of all rows, without the blanks at their ends.
     pub fn text(&self) -> Vec<String> {
-        (0..self.size().0).map(|row| self.row(row)).collect()
+        let mut texts = lines::texts(self.machine.screen());
+        texts.iter_mut().for_each(|text| text.truncate(text.trim_end_matches(' ').len()));
+        texts
+    }
+
+    /// Rows that may look different since this was asked last, or since the beginning; no others do. Whoever keeps what
+    /// a screen shows needs to look at no more.
+    pub fn take_changed(&mut self) -> Range<u16> {
+        self.machine.take_changed()
     }
 
     /// The window's title, cut at [`MAX_NOTE`]: whatever the session set it to, controls included.
