@@ -143,8 +143,8 @@ impl Film {
 
     fn write(&mut self, at: u64) -> io::Result<()> {
         self.dirty = None;
-        let changed = self.screen.take_changed();
-        let grid = Grid::of(&self.screen, &mut self.styles, &self.shown, &changed);
+        let changes = self.screen.take_changes();
+        let grid = Grid::of(&self.screen, &mut self.styles, &self.shown, &changes);
         if grid == self.shown && self.hidden.is_empty() {
             return Ok(());
         }

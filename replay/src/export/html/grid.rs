@@ -1,11 +1,10 @@
 //! What a screen shows, cell by cell, and how it differs from the screen before.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
-use warden_session::screen::{self, Color, Screen};
+use warden_session::screen::{self, Changes, Color, Screen};
 
 use crate::report::{Lines, escape};
 
@@ -123,13 +122,13 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// What a screen shows now. Only these rows differ from what it showed `before`.
-    pub(super) fn of(screen: &Screen, styles: &mut Styles, before: &Self, changed: &Range<u16>) -> Self {
+    /// What a screen shows now, which changed so since it showed `before`.
+    pub(super) fn of(screen: &Screen, styles: &mut Styles, before: &Self, changes: &Changes) -> Self {
         let (rows, cols) = screen.size();
         let cursor = screen.cursor();
         let kept = |row: u16| {
-            let is_kept = before.cols == cols && before.rows.len() == usize::from(rows) && !changed.contains(&row);
-            before.rows.get(usize::from(row)).filter(|_| is_kept).cloned()
+            let is_kept = before.cols == cols && before.rows.len() == usize::from(rows) && !changes.rows.contains(&row);
+            before.rows.get(usize::from(row) + usize::from(changes.scrolled)).filter(|_| is_kept).cloned()
         };
         let mut last = (screen::Style::default(), 0);
         let mut row = |row| kept(row).unwrap_or_else(|| cells(screen, row, styles, &mut last));
@@ -361,9 +360,9 @@ mod tests {
             let (mut cells, mut width, mut cursor) = (Vec::new(), 0, (0, 0, false));
             for output in outputs {
                 screen.feed(output.as_bytes(), &mut |_| {});
-                let changed = screen.take_changed();
-                let grid = Grid::of(&screen, &mut styles, &before, &changed);
-                prop_assert_eq!(&grid, &Grid::of(&screen, &mut styles, &Grid::default(), &(0..0)));
+                let changes = screen.take_changes();
+                let grid = Grid::of(&screen, &mut styles, &before, &changes);
+                prop_assert_eq!(&grid, &Grid::of(&screen, &mut styles, &Grid::default(), &Changes::default()));
                 apply(&mut cells, &mut width, &mut cursor, &grid.changes(&before));
                 prop_assert_eq!(&cells, &seen(&grid));
                 prop_assert_eq!(cursor, (u64::from(grid.cursor.0), u64::from(grid.cursor.1), grid.cursor.2));

@@ -3,14 +3,14 @@ use std::ops::Range;
 
 use super::lines::{Line, LineEnd, Lines, NONE};
 use super::note::{self, Note, NoteKind, hides};
-use super::{Cell, Color, Event, MAX_SIDE, Sink, Span, Style};
+use super::{Cell, Changes, Color, Event, MAX_SIDE, Sink, Span, Style};
 use crate::scan::{MAX_SEQUENCE, Params, Token};
-use crate::terminal::process;
 
 mod change;
 mod charset;
 mod conceal;
 
+use change::is_styled;
 use charset::Charsets;
 use conceal::CONCEALED;
 
@@ -28,8 +28,8 @@ pub(super) struct Machine {
     insert: bool,
     /// Whether the cursor may stand before text that printing would take the place of.
     returned: bool,
-    /// Rows that may look different since somebody asked.
-    changed: Range<u16>,
+    /// What may look different since somebody asked.
+    changes: Changes,
 }
 
 /// What the emulator reports.
@@ -40,6 +40,8 @@ struct Watch {
     alternate: Lines,
     done: Vec<Line>,
     bells: u64,
+    /// Rows that scrolled off.
+    scrolled: u64,
 }
 
 impl vt100::Callbacks for Watch {
@@ -48,6 +50,7 @@ impl vt100::Callbacks for Watch {
     }
 
     fn on_scroll(&mut self, contents: vt100::capture::RowContents<'_>, alternate_screen: bool) {
+        self.scrolled = self.scrolled.wrapping_add(1);
         let lines = if alternate_screen { &mut self.alternate } else { &mut self.primary };
         lines.scrolled(&contents, self.at, &mut self.done);
     }
@@ -62,6 +65,7 @@ impl Machine {
             alternate: Lines::new(true, rows.get()),
             done: Vec::new(),
             bells: 0,
+            scrolled: 0,
         };
         Self {
             emulator: vt100::Parser::new_with_callbacks(rows, cols, 0, watch),
@@ -72,7 +76,7 @@ impl Machine {
             concealed: false,
             insert: false,
             returned: false,
-            changed: 0..rows.get(),
+            changes: Changes { scrolled: 0, rows: 0..rows.get() },
         }
     }
 
@@ -108,7 +112,7 @@ impl Machine {
         let watch = self.emulator.callbacks_mut();
         watch.primary.resize(rows.get(), if alternate { 0 } else { moved });
         watch.alternate.resize(rows.get(), 0);
-        self.changed = 0..rows.get();
+        self.changes = Changes { scrolled: 0, rows: 0..rows.get() };
         self.hand_on(sink);
     }
 
@@ -184,7 +188,6 @@ impl Machine {
         if self.returned && !self.screen().alternate_screen() && !self.insert {
             self.note_overwritten(text, range, sink);
         }
-        self.touch_printed(text);
         if !text.is_ascii() && is_styled(self.screen()) {
             // What a wide character leaves behind has its style.
             self.lines().painted = true;
@@ -196,11 +199,11 @@ impl Machine {
         }
         if self.charsets.draws_lines() {
             let drawn: String = text.chars().map(charset::line_drawing).collect();
-            process(&mut self.emulator, drawn.as_bytes());
+            self.show(&drawn);
         } else if text.contains(REPLACEMENT) {
-            process(&mut self.emulator, text.replace(REPLACEMENT, STAND_IN).as_bytes());
+            self.show(&text.replace(REPLACEMENT, STAND_IN));
         } else {
-            process(&mut self.emulator, text.as_bytes());
+            self.show(text);
         }
         self.begin_rows(before, range.start);
     }
@@ -266,7 +269,9 @@ impl Machine {
                 self.emulator.process(raw);
                 (self.charsets, self.concealed, self.insert) = (Charsets::default(), false, false);
                 let watch = self.emulator.callbacks_mut();
-                (watch.primary.painted, watch.alternate.painted) = (false, false);
+                for lines in [&mut watch.primary, &mut watch.alternate] {
+                    (lines.painted, lines.region) = (false, false);
+                }
                 self.touch_all();
             }
             (b'7' | b'8' | b'=' | b'>' | b'M', []) => {
@@ -307,6 +312,7 @@ impl Machine {
             (None, 'h' | 'l') => self.insert = if params.contains(4) { action == 'h' } else { self.insert },
             // Saved by CSI: the emulator knows it by ESC only.
             (None, 's') if params.as_slice() == [0] => return self.emulator.process(b"\x1b7"),
+            (None, 'r') => self.note_region(params),
             (None, 'u') => self.emulator.process(b"\x1b8"),
             (None, 'a') => return self.emulator.process(format!("\x1b[{}C", params.count()).as_bytes()),
             (None, 'e') => return self.emulator.process(format!("\x1b[{}B", params.count()).as_bytes()),
@@ -406,12 +412,6 @@ fn unfinished(bytes: &[u8]) -> usize {
     if is_unfinished { begun.len() } else { 0 }
 }
 
-/// Whether what is erased now gets a style.
-fn is_styled(screen: &vt100::Screen) -> bool {
-    let has_color = [screen.fgcolor(), screen.bgcolor()].iter().any(|color| *color != vt100::Color::Default);
-    has_color || screen.bold() || screen.dim() || screen.italic() || screen.underline() || screen.inverse()
-}
-
 fn side(value: u16) -> NonZeroU16 {
     NonZeroU16::new(value.min(MAX_SIDE)).unwrap_or(NonZeroU16::MIN)
 }
@@ -478,7 +478,7 @@ impl Clone for Machine {
             concealed: self.concealed,
             insert: self.insert,
             returned: self.returned,
-            changed: self.changed.clone(),
+            changes: self.changes.clone(),
         }
     }
 }

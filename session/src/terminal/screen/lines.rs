@@ -41,6 +41,8 @@ pub(super) struct Lines {
     pub(super) top: Option<(String, bool)>,
     /// Whether blanks may have a colour: such a one counts as printed when its row scrolls off.
     pub(super) painted: bool,
+    /// Whether a part of the screen may scroll alone.
+    pub(super) region: bool,
     open: Option<(String, u64)>,
     /// Where the output began what stands in each row; [`NONE`] where there is nothing.
     pub(super) begun: VecDeque<u64>,
