@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::prompt::{PromptKind, directory, user};
 use crate::command::{Command, Confidence, HiddenInput, Mark, Origin};
 use crate::session::Platform;
-use crate::shell::{Dialect, Invocation, Parsed, Unfinished, parse, unfinished};
+use crate::shell::{Dialect, Invocation, Parsed, Unfinished, examine, parse};
 
 /// A command that was accepted, kept until the next prompt shows that nothing belongs to it any more.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,9 +43,13 @@ impl Draft {
         if self.kind == PromptKind::Repl {
             return;
         }
-        self.wants = if platform == Platform::Windows { None } else { unfinished(&self.text) };
-        if self.wants.is_none() {
-            self.parse(platform);
+        if platform == Platform::Windows {
+            self.wants = None;
+            return self.parse(platform);
+        }
+        match examine(&self.text) {
+            Ok(parsed) => (self.wants, self.parsed) = (None, parsed),
+            Err(wanted) => self.wants = Some(wanted),
         }
     }
 
