@@ -166,7 +166,9 @@ impl Secrets<'_> {
             return;
         }
         let found = self.masker.find(text);
-        found.iter().for_each(|(_, secret)| self.add(secret.clone()));
+        for (_, secret) in &found {
+            self.add(secret.clone());
+        }
         if text.len() <= MAX_KNOWN && self.known.len() < MAX_SECRETS {
             self.known.insert(text.to_owned(), found);
         }

@@ -198,7 +198,9 @@ impl Screen {
     /// The text of all rows, without the blanks at their ends.
     pub fn text(&self) -> Vec<String> {
         let mut texts = lines::texts(self.machine.screen());
-        texts.iter_mut().for_each(|text| text.truncate(text.trim_end_matches(' ').len()));
+        for text in &mut texts {
+            text.truncate(text.trim_end_matches(' ').len());
+        }
         texts
     }
 
