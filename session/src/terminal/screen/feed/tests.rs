@@ -74,18 +74,26 @@ proptest! {
     }
 
     #[test]
-    fn no_other_row_looks_different(outputs in prop::collection::vec(output(), 1..4), rows in 1_u16..7, cols in 1_u16..24, cut in 1_usize..40) {
+    fn no_other_row_looks_different(
+        outputs in prop::collection::vec((output(), prop::option::of((0_u16..9, 0_u16..26))), 1..5),
+        rows in 1_u16..7, cols in 1_u16..24, cut in 1_usize..40,
+    ) {
         let mut screen = Screen::new(rows, cols);
         prop_assert_eq!(screen.take_changes(), Changes { scrolled: 0, rows: 0..rows });
-        for output in outputs {
+        for (output, size) in outputs {
             for piece in output.chunks(cut) {
                 let before = screen.clone();
                 screen.feed(piece, &mut |_| {});
                 let changes = screen.take_changes();
-                for row in (0..rows).filter(|row| !changes.rows.contains(row)) {
+                for row in (0..screen.size().0).filter(|row| !changes.rows.contains(row)) {
                     let was = cells(&before, row.saturating_add(changes.scrolled));
                     prop_assert!(cells(&screen, row) == was, "row {row}, {changes:?}");
                 }
+            }
+            if let Some((rows, cols)) = size {
+                screen.resize(rows, cols, &mut |_| {});
+                let rows = screen.size().0;
+                prop_assert_eq!(screen.take_changes(), Changes { scrolled: 0, rows: 0..rows });
             }
         }
     }
