@@ -14,7 +14,7 @@ mod stdin;
 mod tool;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
@@ -46,12 +46,16 @@ pub struct Masked {
 pub struct Secrets<'m> {
     masker: &'m Masker,
     values: BTreeSet<String>,
+    /// What was found in the texts that were learnt: most are masked afterwards.
+    known: BTreeMap<String, Vec<(Range<usize>, String)>>,
 }
 
 /// Longest text that is searched whole, in bytes; longer ones are searched piece by piece.
 pub const MAX_TEXT: usize = 256 * 1024;
 /// Most secrets of one command that are masked in its other texts.
 pub const MAX_SECRETS: usize = 256;
+/// Longest text whose places are remembered until it is masked, in bytes.
+const MAX_KNOWN: usize = 4096;
 /// How deep quoted commands in commands are searched.
 const MAX_DEPTH: usize = 4;
 /// Block size of SHA-256, in bytes.
@@ -94,7 +98,7 @@ impl Masker {
 
     /// The secrets of a command: of its text and of every argument vector in it.
     pub fn secrets_of(&self, command: &Command) -> Secrets<'_> {
-        let mut secrets = Secrets { masker: self, values: BTreeSet::new() };
+        let mut secrets = self.secrets();
         secrets.learn(&command.text);
         for invocation in &command.invocations {
             secrets.learn_argv(&invocation.argv);
@@ -104,7 +108,7 @@ impl Masker {
 
     /// No secrets yet; see [`Secrets::learn`].
     pub fn secrets(&self) -> Secrets<'_> {
-        Secrets { masker: self, values: BTreeSet::new() }
+        Secrets { masker: self, values: BTreeSet::new(), known: BTreeMap::new() }
     }
 
     /// What stands in place of a secret.
@@ -158,8 +162,15 @@ impl Masker {
 impl Secrets<'_> {
     /// Adds the secrets of a text.
     pub fn learn(&mut self, text: &str) {
-        for (_, secret) in self.masker.find(text) {
-            self.add(secret);
+        if self.known.contains_key(text) {
+            return;
+        }
+        let found = self.masker.find(text);
+        for (_, secret) in &found {
+            self.add(secret.clone());
+        }
+        if text.len() <= MAX_KNOWN && self.known.len() < MAX_SECRETS {
+            self.known.insert(text.to_owned(), found);
         }
     }
 
@@ -178,7 +189,7 @@ impl Secrets<'_> {
 
     /// The text with its own secrets and those learnt before masked.
     pub fn mask(&self, text: &str) -> Masked {
-        let mut found = self.masker.find(text);
+        let mut found = self.known.get(text).cloned().unwrap_or_else(|| self.masker.find(text));
         self.repeated(text, &mut found);
         self.masker.replace(text, found)
     }

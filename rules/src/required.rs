@@ -6,7 +6,7 @@ use crate::fold::fold_char;
 use crate::witness::cost_of_length;
 
 /// Most literals of one regular expression, of which one must be there.
-const MAX_LITERALS: usize = 32;
+const MAX_LITERALS: usize = 256;
 
 /// Folded literals of which the folded text of every match holds one; `None` if there are none worth looking for.
 pub(crate) fn literals(syntax: &Hir) -> Option<Vec<String>> {

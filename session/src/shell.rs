@@ -132,13 +132,31 @@ pub fn parse(text: &str, dialect: Dialect) -> Parsed {
 
 fn posix(text: &str, mut budget: Budget) -> Parsed {
     let script = Parser::new(text, &mut budget).script();
+    run(text, &script, budget)
+}
+
+fn run(text: &str, script: &syntax::Script, budget: Budget) -> Parsed {
     let mut shell = Shell::new(text, budget);
-    shell.run(&script, &mut Pipe::default());
+    shell.run(script, &mut Pipe::default());
     shell.uncalled();
     if shell.budget.cut {
         shell.marks.insert(Mark::Cut);
     }
     Parsed { invocations: shell.invocations, marks: shell.marks }
+}
+
+/// [`unfinished`], and if that is nothing [`parse`] for a POSIX shell, in one reading.
+pub(crate) fn examine(text: &str) -> Result<Parsed, Unfinished> {
+    if text.len() > MAX_TEXT {
+        return Ok(parse(text, Dialect::Posix));
+    }
+    let mut budget = Budget::new(BASE_STEPS + STEPS_PER_BYTE * text.len(), MAX_DEPTH);
+    let mut parser = Parser::new(text, &mut budget);
+    let script = parser.script();
+    match parser.open.take() {
+        Some(open) if !budget.cut => Err(open),
+        _ => Ok(run(text, &script, budget)),
+    }
 }
 
 /// Whether a POSIX shell that has read this text (lines joined by `\n`) wants another line, and why; `None` if it would
@@ -170,4 +188,19 @@ fn prefix(text: &str, limit: usize) -> &str {
         end -= 1;
     }
     text.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert_eq, proptest};
+
+    use super::{Dialect, examine, parse, unfinished};
+
+    proptest! {
+        #[test]
+        fn one_reading_says_what_two_say(text in r#"([a-z ]|[|&;<>(){}$`"'\\\n#0-9é=]|<<E\n|\$\(|for |case |do |done|esac|if |fi|sudo ){0,40}"#) {
+            let wanted = unfinished(&text).map_or_else(|| Ok(parse(&text, Dialect::Posix)), Err);
+            prop_assert_eq!(examine(&text), wanted);
+        }
+    }
 }

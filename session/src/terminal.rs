@@ -36,27 +36,66 @@ pub(crate) fn lay_out(bytes: &[u8], cols: Option<u16>) -> Layout {
     let breaks = memchr::memchr_iter(b'\n', bytes).count();
     let rows = (breaks + bytes.len() / usize::from(cols) + 2).min(MAX_CELLS / usize::from(cols).max(1));
     let rows = u16::try_from(rows).unwrap_or(u16::MAX).max(2);
-    let mut parser = vt100::Parser::new_with_callbacks(non_zero(rows), non_zero(cols), 0, Unknown(false));
-    parser.process(bytes);
-    let unknown = parser.callbacks().0;
-    read(parser.screen(), rows, cols, unknown)
+    plain(bytes, rows, cols).unwrap_or_else(|| emulate(bytes, rows, cols))
 }
 
-fn read(screen: &vt100::Screen, rows: u16, cols: u16, unknown: bool) -> Layout {
+/// Lays out what no emulator is needed for: rows of printable ASCII that stay clear of the margin.
+fn plain(bytes: &[u8], rows: u16, cols: u16) -> Option<Layout> {
+    let mut layout = Layout::default();
+    let mut pieces = bytes.split(|b| *b == b'\n').peekable();
+    while let Some(piece) = pieces.next() {
+        let is_last = pieces.peek().is_none();
+        let returns = piece.ends_with(b"\r");
+        let begin = piece.iter().position(|b| *b != b'\r').unwrap_or(piece.len());
+        let end = piece.iter().rposition(|b| *b != b'\r').map_or(begin, |at| at + 1);
+        let text = piece.get(begin..end)?;
+        if text.len() >= usize::from(cols) || !text.iter().all(|b| matches!(b, b' '..=b'~')) {
+            return None;
+        }
+        if !is_last && !returns && !text.is_empty() {
+            return None;
+        }
+        layout.cursor_on_empty = text.is_empty();
+        layout.lines.push(String::from_utf8_lossy(text).into_owned());
+    }
+    layout.cursor_line = layout.lines.len().checked_sub(1)?;
+    (layout.lines.len() <= usize::from(rows)).then_some(layout)
+}
+
+fn emulate(bytes: &[u8], rows: u16, cols: u16) -> Layout {
+    let mut parser = vt100::Parser::new_with_callbacks(non_zero(rows), non_zero(cols), 0, Unknown(false));
+    process(&mut parser, bytes);
+    let unknown = parser.callbacks().0;
+    let layout = read(parser.screen(), rows, cols, bytes.is_ascii());
+    Layout { unknown, ..layout }
+}
+
+/// `narrow` says that no character takes two columns: then the emulator's own text of a row, which costs less than its
+/// cells one by one, is the same.
+fn read(screen: &vt100::Screen, rows: u16, cols: u16, narrow: bool) -> Layout {
     let (cursor_row, cursor_col) = screen.cursor_position();
-    let mut layout = Layout { unknown, ..Layout::default() };
+    let mut layout = Layout::default();
+    let mut texts = narrow.then(|| screen.rows(0, cols));
     let mut line = String::new();
     let mut continues = false;
     for row in 0..rows {
         if !continues {
             line.clear();
         }
-        push_row(screen, row, cols, &mut line);
+        let text = texts.as_mut().and_then(Iterator::next);
+        match &text {
+            Some(text) => line.push_str(text),
+            None => push_row(screen, row, cols, &mut line),
+        }
+        let is_full = || match &text {
+            Some(text) => text.len() == usize::from(cols),
+            None => is_full(screen, row, cols),
+        };
         if row == cursor_row {
             layout.cursor_line = layout.lines.len();
             layout.cursor_on_empty = cursor_col == 0 && line.is_empty();
         }
-        continues = row + 1 < rows && (screen.row_wrapped(row) || is_full(screen, row, cols));
+        continues = row + 1 < rows && (screen.row_wrapped(row) || is_full());
         if !continues {
             layout.lines.push(std::mem::take(&mut line));
         }
@@ -146,10 +185,30 @@ const MIN_COLS: u16 = 10;
 
 /// Columns that the cursor has moved right by when this has been printed on one row.
 fn columns(bytes: &[u8]) -> usize {
+    if bytes.len() < usize::from(WIDEST) && bytes.iter().all(|b| matches!(b, b' '..=b'~')) {
+        return bytes.len();
+    }
     let mut parser = vt100::Parser::new_with_callbacks(non_zero(1), non_zero(WIDEST), 0, Unknown(false));
-    parser.process(bytes);
+    process(&mut parser, bytes);
     usize::from(parser.screen().cursor_position().1)
 }
+
+/// Gives output to the emulator. At the margin U+FE0F, which makes an emoji of the character before it, is left out: the
+/// emulator then loses half of a wide cell, and panics when it meets the other half.
+fn process<C: vt100::Callbacks>(parser: &mut vt100::Parser<C>, bytes: &[u8]) {
+    let mut rest = bytes;
+    while let Some(at) = memchr::memmem::find(rest, EMOJI) {
+        let (before, behind) = rest.split_at_checked(at).unwrap_or_default();
+        parser.process(before);
+        if parser.screen().cursor_position().1 < parser.screen().size().1.get() {
+            parser.process(EMOJI);
+        }
+        rest = behind.get(EMOJI.len()..).unwrap_or_default();
+    }
+    parser.process(rest);
+}
+
+const EMOJI: &[u8] = "\u{fe0f}".as_bytes();
 
 fn non_zero(value: u16) -> NonZeroU16 {
     NonZeroU16::new(value).unwrap_or(NonZeroU16::MIN)
@@ -171,7 +230,41 @@ impl vt100::Callbacks for Unknown {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{Just, Strategy, prop, prop_assert_eq, prop_oneof, proptest};
+
     use super::*;
+
+    fn region() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => "[ -~]{0,12}".prop_map(String::into_bytes),
+            3 => Just(b"\r\n".to_vec()),
+            2 => prop::sample::select(vec!["\r", "\n", " \r", "\t", "\x08", "\x08 \x08", "\x7f"]).prop_map(|s| s.as_bytes().to_vec()),
+            2 => "\x1b\\[[0-9]{0,2}[@-~]".prop_map(String::into_bytes),
+            1 => "\x1b[ -~]{1,2}".prop_map(String::into_bytes),
+            1 => prop::sample::select(vec!["日", "e\u{301}", "\u{200b}", "❤\u{fe0f}"]).prop_map(|s| s.as_bytes().to_vec()),
+        ];
+        prop::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn shortcuts_show_what_the_emulator_shows(region in region(), rows in 1_u16..12, cols in 1_u16..24) {
+            let mut parser = vt100::Parser::new_with_callbacks(non_zero(rows), non_zero(cols), 0, Unknown(false));
+            process(&mut parser, &region);
+            let wanted = Layout { unknown: parser.callbacks().0, ..read(parser.screen(), rows, cols, false) };
+            prop_assert_eq!(&emulate(&region, rows, cols), &wanted);
+            if let Some(layout) = plain(&region, rows, cols) {
+                prop_assert_eq!(&layout, &wanted);
+            }
+        }
+
+        #[test]
+        fn printed_text_moves_the_cursor_by_its_columns(text in "[ -~]{0,200}") {
+            let mut parser = vt100::Parser::new(non_zero(1), non_zero(WIDEST), 0);
+            parser.process(text.as_bytes());
+            prop_assert_eq!(columns(text.as_bytes()), usize::from(parser.screen().cursor_position().1));
+        }
+    }
 
     #[test]
     fn regions_are_laid_out_as_seen() {
@@ -192,6 +285,15 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn an_emoji_at_the_margin_breaks_nothing() {
+        for cols in [1, 2, 16] {
+            let region = "\x1b[999;999H❤\u{fe0f}\x1b[A\x1b[999Cab".as_bytes();
+            assert!(lay_out(region, Some(cols)).lines.concat().contains('b'), "{cols}");
+        }
+        assert_eq!(lay_out("❤\u{fe0f}x".as_bytes(), None).lines, ["❤\u{fe0f}x"]);
     }
 
     #[test]

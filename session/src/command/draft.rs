@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::prompt::{PromptKind, directory, user};
 use crate::command::{Command, Confidence, HiddenInput, Mark, Origin};
 use crate::session::Platform;
-use crate::shell::{Dialect, Invocation, Parsed, Unfinished, parse, unfinished};
+use crate::shell::{Dialect, Invocation, Parsed, Unfinished, examine, parse};
 
 /// A command that was accepted, kept until the next prompt shows that nothing belongs to it any more.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,9 +43,13 @@ impl Draft {
         if self.kind == PromptKind::Repl {
             return;
         }
-        self.wants = if platform == Platform::Windows { None } else { unfinished(&self.text) };
-        if self.wants.is_none() {
-            self.parse(platform);
+        if platform == Platform::Windows {
+            self.wants = None;
+            return self.parse(platform);
+        }
+        match examine(&self.text) {
+            Ok(parsed) => (self.wants, self.parsed) = (None, parsed),
+            Err(wanted) => self.wants = Some(wanted),
         }
     }
 
@@ -136,10 +140,10 @@ impl License {
         for program in invocations.iter().filter_map(|invocation| invocation.argv.first()) {
             let program = program.rsplit('/').next().unwrap_or_default();
             let stem = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-            license.shell |= lists(SHELLS, program);
-            license.repl |= lists(INTERPRETERS, stem) || lists(INTERPRETERS, program);
-            license.multiplexer |= lists(MULTIPLEXERS, program);
-            license.full_screen |= lists(FULL_SCREEN, program);
+            license.shell |= SHELLS.contains(&program);
+            license.repl |= INTERPRETERS.contains(&stem) || (stem != program && INTERPRETERS.contains(&program));
+            license.multiplexer |= MULTIPLEXERS.contains(&program);
+            license.full_screen |= FULL_SCREEN.contains(&program);
         }
         license.shell |= license.multiplexer || license.repl;
         license
@@ -152,33 +156,38 @@ impl License {
     }
 }
 
-fn lists(names: &str, program: &str) -> bool {
-    names.split(' ').any(|name| name == program)
-}
-
 /// Programs behind which another shell's prompt may stand.
-const SHELLS: &str = "\
-    su sudo doas bash sh dash zsh fish ksh mksh csh tcsh ash busybox rbash ssh mosh telnet docker podman nerdctl \
-    kubectl oc crictl ctr lxc machinectl chroot nsenter unshare script login newgrp sg runuser setpriv exec \
-    source . exit logout env nix-shell conda activate deactivate poetry pipenv screen expect socat nc ncat aws \
-    gcloud vagrant virsh pwsh powershell cmd at watch timeout setsid unbuffer strace systemd-run pkexec vim vi \
-    less more man awk find python perl ruby reset bind set fg";
+#[rustfmt::skip]
+const SHELLS: &[&str] = &[
+    "su", "sudo", "doas", "bash", "sh", "dash", "zsh", "fish", "ksh", "mksh", "csh", "tcsh", "ash", "busybox",
+    "rbash", "ssh", "mosh", "telnet", "docker", "podman", "nerdctl", "kubectl", "oc", "crictl", "ctr", "lxc",
+    "machinectl", "chroot", "nsenter", "unshare", "script", "login", "newgrp", "sg", "runuser", "setpriv", "exec",
+    "source", ".", "exit", "logout", "env", "nix-shell", "conda", "activate", "deactivate", "poetry", "pipenv",
+    "screen", "expect", "socat", "nc", "ncat", "aws", "gcloud", "vagrant", "virsh", "pwsh", "powershell", "cmd", "at",
+    "watch", "timeout", "setsid", "unbuffer", "strace", "systemd-run", "pkexec", "vim", "vi", "less", "more", "man",
+    "awk", "find", "python", "perl", "ruby", "reset", "bind", "set", "fg",
+];
 /// Interpreters with a prompt of their own; version digits are taken off before the comparison.
-const INTERPRETERS: &str = "\
-    python python3 python2 ipython bpython perl ruby irb pry node nodejs deno bun lua php psql mysql mariadb \
-    sqlite sqlite3 mongo mongosh redis-cli valkey-cli cqlsh sqlplus sqlcmd hive beeline gdb lldb pdb ftp sftp \
-    lftp smbclient bc dc R julia scala jshell ghci iex erl octave gnuplot telnet nslookup fdisk parted debugfs \
-    openssl ldapsearch rpcclient msfconsole manage.py rails clickhouse-client influx etcdctl zkCli.sh kafka gpg \
-    awscli aws-shell tclsh";
+#[rustfmt::skip]
+const INTERPRETERS: &[&str] = &[
+    "python", "python3", "python2", "ipython", "bpython", "perl", "ruby", "irb", "pry", "node", "nodejs", "deno",
+    "bun", "lua", "php", "psql", "mysql", "mariadb", "sqlite", "sqlite3", "mongo", "mongosh", "redis-cli",
+    "valkey-cli", "cqlsh", "sqlplus", "sqlcmd", "hive", "beeline", "gdb", "lldb", "pdb", "ftp", "sftp", "lftp",
+    "smbclient", "bc", "dc", "R", "julia", "scala", "jshell", "ghci", "iex", "erl", "octave", "gnuplot", "telnet",
+    "nslookup", "fdisk", "parted", "debugfs", "openssl", "ldapsearch", "rpcclient", "msfconsole", "manage.py",
+    "rails", "clickhouse-client", "influx", "etcdctl", "zkCli.sh", "kafka", "gpg", "awscli", "aws-shell", "tclsh",
+];
 /// Programs that keep shells inside a full screen.
-const MULTIPLEXERS: &str = "\
-    tmux screen zellij byobu dtach abduco mtm dvtm";
+const MULTIPLEXERS: &[&str] = &["tmux", "screen", "zellij", "byobu", "dtach", "abduco", "mtm", "dvtm"];
 /// Programs that fill the screen with what are not commands.
-const FULL_SCREEN: &str = "\
-    vi vim nvim view vimdiff nano pico emacs joe micro ne mcedit ed less more most man info top htop atop btop \
-    iotop iftop nmon mc ranger watch crontab visudo vipw sudoedit journalctl systemctl git tig dialog whiptail \
-    nmtui raspi-config aptitude ncdu lazygit k9s lynx w3m links elinks mutt weechat irssi cfdisk alsamixer bmon \
-    glances fzf psql mysql aws";
+#[rustfmt::skip]
+const FULL_SCREEN: &[&str] = &[
+    "vi", "vim", "nvim", "view", "vimdiff", "nano", "pico", "emacs", "joe", "micro", "ne", "mcedit", "ed", "less",
+    "more", "most", "man", "info", "top", "htop", "atop", "btop", "iotop", "iftop", "nmon", "mc", "ranger", "watch",
+    "crontab", "visudo", "vipw", "sudoedit", "journalctl", "systemctl", "git", "tig", "dialog", "whiptail", "nmtui",
+    "raspi-config", "aptitude", "ncdu", "lazygit", "k9s", "lynx", "w3m", "links", "elinks", "mutt", "weechat",
+    "irssi", "cfdisk", "alsamixer", "bmon", "glances", "fzf", "psql", "mysql", "aws",
+];
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! What a static reading knows of a shell's state.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use super::Invocation;
@@ -12,7 +12,7 @@ use crate::command::Mark;
 #[derive(Debug)]
 pub(super) struct Shell {
     pub(super) budget: Budget,
-    vars: HashMap<String, Value>,
+    vars: BTreeMap<String, Value>,
     /// Old values, to restore at the end of a subshell.
     journal: Vec<(String, Option<Value>)>,
     scopes: usize,
@@ -65,7 +65,7 @@ impl Shell {
     pub(super) fn new(raw: &str, budget: Budget) -> Self {
         let mut shell = Self {
             budget,
-            vars: HashMap::new(),
+            vars: BTreeMap::new(),
             journal: Vec::new(),
             scopes: 0,
             functions: HashMap::new(),

@@ -56,6 +56,28 @@ pub enum Event {
 /// Where events go.
 pub type Sink<'a> = dyn FnMut(Event) + 'a;
 
+/// How a screen may have changed: a row outside of `rows` looks as the one `scrolled` rows further down did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// How many rows everything moved up by.
+    pub scrolled: u16,
+    /// Rows that may look like none before.
+    pub rows: Range<u16>,
+}
+
+impl Changes {
+    fn touch(&mut self, rows: Range<u16>) {
+        let known = &self.rows;
+        self.rows = if known.is_empty() { rows } else { known.start.min(rows.start)..known.end.max(rows.end) };
+    }
+
+    /// Everything moves up; the rows that come in at the bottom have to be touched.
+    fn scroll(&mut self, count: u16) {
+        self.scrolled = self.scrolled.saturating_add(count);
+        self.rows = self.rows.start.saturating_sub(count)..self.rows.end.saturating_sub(count);
+    }
+}
+
 /// Where the cursor stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
@@ -175,7 +197,17 @@ impl Screen {
 
     /// The text of all rows, without the blanks at their ends.
     pub fn text(&self) -> Vec<String> {
-        (0..self.size().0).map(|row| self.row(row)).collect()
+        let mut texts = lines::texts(self.machine.screen());
+        for text in &mut texts {
+            text.truncate(text.trim_end_matches(' ').len());
+        }
+        texts
+    }
+
+    /// What may look different since this was asked last, or since the beginning. Whoever keeps what a screen shows needs to
+    /// look at no more.
+    pub fn take_changes(&mut self) -> Changes {
+        self.machine.take_changes()
     }
 
     /// The window's title, cut at [`MAX_NOTE`]: whatever the session set it to, controls included.

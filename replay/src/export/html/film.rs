@@ -143,7 +143,8 @@ impl Film {
 
     fn write(&mut self, at: u64) -> io::Result<()> {
         self.dirty = None;
-        let grid = Grid::of(&self.screen, &mut self.styles);
+        let changes = self.screen.take_changes();
+        let grid = Grid::of(&self.screen, &mut self.styles, &self.shown, &changes);
         if grid == self.shown && self.hidden.is_empty() {
             return Ok(());
         }

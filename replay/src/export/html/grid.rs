@@ -1,9 +1,10 @@
 //! What a screen shows, cell by cell, and how it differs from the screen before.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use serde_json::{Value, json};
-use warden_session::screen::{self, Color, Screen};
+use warden_session::screen::{self, Changes, Color, Screen};
 
 use crate::report::{Lines, escape};
 
@@ -112,8 +113,8 @@ impl Cell {
 pub(super) struct Grid {
     /// Width.
     pub(super) cols: u16,
-    /// Rows of `cols` cells.
-    pub(super) rows: Vec<Vec<Cell>>,
+    /// Rows of `cols` cells; screens share those that stay as they are.
+    pub(super) rows: Vec<Rc<[Cell]>>,
     /// Row and column of the cursor, and whether it shows.
     pub(super) cursor: (u16, u16, bool),
     /// Window title.
@@ -121,25 +122,17 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// What a screen shows now.
-    pub(super) fn of(screen: &Screen, styles: &mut Styles) -> Self {
+    /// What a screen shows now, which changed so since it showed `before`.
+    pub(super) fn of(screen: &Screen, styles: &mut Styles, before: &Self, changes: &Changes) -> Self {
         let (rows, cols) = screen.size();
         let cursor = screen.cursor();
-        let (mut last, mut left) = ((screen::Style::default(), 0), 0);
-        let mut cell = |row, col| {
-            let Some(cell) = screen.cell(row, col) else { return Cell::blank() };
-            if cell.style != last.0 {
-                last = (cell.style, styles.number(Style::of(cell.style)));
-            }
-            let mut characters = cell.text.chars();
-            let first = characters.next().unwrap_or(' ');
-            let all = characters.next().map(|_| Box::from(cell.text));
-            let width = if cell.continuation { 0 } else { 1 + u8::from(cell.wide) };
-            // The right half of a wide character looks like its left half, whatever was there before.
-            left = if cell.continuation { left } else { last.1 };
-            Cell { first, all, style: left, width }
+        let kept = |row: u16| {
+            let is_kept = before.cols == cols && before.rows.len() == usize::from(rows) && !changes.rows.contains(&row);
+            before.rows.get(usize::from(row) + usize::from(changes.scrolled)).filter(|_| is_kept).cloned()
         };
-        let rows = (0..rows).map(|row| (0..cols).map(|col| cell(row, col)).collect()).collect();
+        let mut last = (screen::Style::default(), 0);
+        let mut row = |row| kept(row).unwrap_or_else(|| cells(screen, row, styles, &mut last));
+        let rows = (0..rows).map(&mut row).collect();
         let col = cursor.col.min(cols.saturating_sub(1));
         Self { cols, rows, cursor: (cursor.row, col, cursor.visible), title: escape(screen.title(), Lines::Show) }
     }
@@ -155,7 +148,7 @@ impl Grid {
             out.push(json!([1, top, bottom, count]));
             if let Some(region) = known.get_mut(top..=bottom) {
                 region.rotate_left(count);
-                let blank = vec![Cell::blank(); usize::from(self.cols)];
+                let blank = Rc::from(vec![Cell::blank(); usize::from(self.cols)]);
                 region.iter_mut().rev().take(count).for_each(|row| row.clone_from(&blank));
             }
         }
@@ -189,7 +182,7 @@ impl Grid {
     }
 
     /// The move that explains most rows: top, bottom and how far up, if it explains more than leaving them in place.
-    fn scrolled(&self, before: &[Vec<Cell>]) -> Option<(usize, usize, usize)> {
+    fn scrolled(&self, before: &[Rc<[Cell]>]) -> Option<(usize, usize, usize)> {
         let same = |at: usize, from: usize| self.rows.get(at).is_some_and(|row| Some(row) == before.get(from));
         let differs: Vec<usize> = (0..self.rows.len()).filter(|at| !same(*at, *at)).collect();
         let (top, bottom) = (*differs.first()?, *differs.last()?);
@@ -199,6 +192,25 @@ impl Grid {
             .max_by_key(|(worth, count)| (*worth, usize::MAX - count))?;
         (best.0 >= 2).then_some((top, bottom, best.1))
     }
+}
+
+/// The cells of a row. `last` is the style met last, and its number.
+fn cells(screen: &Screen, row: u16, styles: &mut Styles, last: &mut (screen::Style, u32)) -> Rc<[Cell]> {
+    let mut left = 0;
+    let cell = |col| {
+        let Some(cell) = screen.cell(row, col) else { return Cell::blank() };
+        if cell.style != last.0 {
+            *last = (cell.style, styles.number(Style::of(cell.style)));
+        }
+        let mut characters = cell.text.chars();
+        let first = characters.next().unwrap_or(' ');
+        let all = characters.next().map(|_| Box::from(cell.text));
+        let width = if cell.continuation { 0 } else { 1 + u8::from(cell.wide) };
+        // The right half of a wide character looks like its left half, whatever was there before.
+        left = if cell.continuation { left } else { last.1 };
+        Cell { first, all, style: left, width }
+    };
+    (0..screen.size().1).map(cell).collect()
 }
 
 /// Paints the cells between the first and the last that differ.
@@ -348,7 +360,9 @@ mod tests {
             let (mut cells, mut width, mut cursor) = (Vec::new(), 0, (0, 0, false));
             for output in outputs {
                 screen.feed(output.as_bytes(), &mut |_| {});
-                let grid = Grid::of(&screen, &mut styles);
+                let changes = screen.take_changes();
+                let grid = Grid::of(&screen, &mut styles, &before, &changes);
+                prop_assert_eq!(&grid, &Grid::of(&screen, &mut styles, &Grid::default(), &Changes::default()));
                 apply(&mut cells, &mut width, &mut cursor, &grid.changes(&before));
                 prop_assert_eq!(&cells, &seen(&grid));
                 prop_assert_eq!(cursor, (u64::from(grid.cursor.0), u64::from(grid.cursor.1), grid.cursor.2));

@@ -301,7 +301,7 @@ impl Extractor {
                 "stty" if has("echo") || has("sane") => self.keys.echo_off = false,
                 "reset" => self.keys.echo_off = false,
                 "sudo" => self.keys.reads_input |= !has("-n") && !has("--non-interactive"),
-                _ => self.keys.reads_input |= READERS.split(' ').any(|reader| reader == program),
+                _ => self.keys.reads_input |= READERS.contains(&program),
             }
         }
         if let Some((_, value)) = draft.text.rsplit_once("PS1=") {
@@ -374,7 +374,11 @@ const SECRETS: &[&str] = &[
     "密码",
 ];
 /// Programs that may read the next line themselves, without a prompt that tells.
-const READERS: &str = "\
-    read su doas passwd chpasswd ssh scp sftp mysql mysqldump mariadb psql cryptsetup openssl gpg kinit smbpasswd \
-    htpasswd login cat tee docker podman vault ansible-vault zip 7z unzip ssh-add ssh-keygen ldapsearch git dd head \
-    base64 xxd sha256sum python python3 perl ruby node sqlite3 nc ncat telnet ftp";
+#[rustfmt::skip]
+const READERS: &[&str] = &[
+    "read", "su", "doas", "passwd", "chpasswd", "ssh", "scp", "sftp", "mysql", "mysqldump", "mariadb", "psql",
+    "cryptsetup", "openssl", "gpg", "kinit", "smbpasswd", "htpasswd", "login", "cat", "tee", "docker", "podman",
+    "vault", "ansible-vault", "zip", "7z", "unzip", "ssh-add", "ssh-keygen", "ldapsearch", "git", "dd", "head",
+    "base64", "xxd", "sha256sum", "python", "python3", "perl", "ruby", "node", "sqlite3", "nc", "ncat", "telnet",
+    "ftp",
+];

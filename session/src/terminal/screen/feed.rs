@@ -1,13 +1,18 @@
 use std::num::NonZeroU16;
+use std::ops::Range;
 
 use super::lines::{Line, LineEnd, Lines, NONE};
 use super::note::{self, Note, NoteKind, hides};
-use super::{Cell, Color, Event, MAX_SIDE, Sink, Span, Style};
+use super::{Cell, Changes, Color, Event, MAX_SIDE, Sink, Span, Style};
 use crate::scan::{MAX_SEQUENCE, Params, Token};
 
+mod change;
 mod charset;
+mod conceal;
 
+use change::is_styled;
 use charset::Charsets;
+use conceal::CONCEALED;
 
 /// The emulator, and what it does not keep.
 pub(super) struct Machine {
@@ -23,6 +28,8 @@ pub(super) struct Machine {
     insert: bool,
     /// Whether the cursor may stand before text that printing would take the place of.
     returned: bool,
+    /// What may look different since somebody asked.
+    changes: Changes,
 }
 
 /// What the emulator reports.
@@ -33,6 +40,8 @@ struct Watch {
     alternate: Lines,
     done: Vec<Line>,
     bells: u64,
+    /// Rows that scrolled off.
+    scrolled: u64,
 }
 
 impl vt100::Callbacks for Watch {
@@ -41,6 +50,7 @@ impl vt100::Callbacks for Watch {
     }
 
     fn on_scroll(&mut self, contents: vt100::capture::RowContents<'_>, alternate_screen: bool) {
+        self.scrolled = self.scrolled.wrapping_add(1);
         let lines = if alternate_screen { &mut self.alternate } else { &mut self.primary };
         lines.scrolled(&contents, self.at, &mut self.done);
     }
@@ -55,6 +65,7 @@ impl Machine {
             alternate: Lines::new(true, rows.get()),
             done: Vec::new(),
             bells: 0,
+            scrolled: 0,
         };
         Self {
             emulator: vt100::Parser::new_with_callbacks(rows, cols, 0, watch),
@@ -65,7 +76,15 @@ impl Machine {
             concealed: false,
             insert: false,
             returned: false,
+            changes: Changes { scrolled: 0, rows: 0..rows.get() },
         }
+    }
+
+    /// The lines of the screen that is shown.
+    fn lines(&mut self) -> &mut Lines {
+        let alternate = self.screen().alternate_screen();
+        let watch = self.emulator.callbacks_mut();
+        if alternate { &mut watch.alternate } else { &mut watch.primary }
     }
 
     pub(super) fn screen(&self) -> &vt100::Screen {
@@ -93,6 +112,7 @@ impl Machine {
         let watch = self.emulator.callbacks_mut();
         watch.primary.resize(rows.get(), if alternate { 0 } else { moved });
         watch.alternate.resize(rows.get(), 0);
+        self.changes = Changes { scrolled: 0, rows: 0..rows.get() };
         self.hand_on(sink);
     }
 
@@ -168,6 +188,10 @@ impl Machine {
         if self.returned && !self.screen().alternate_screen() && !self.insert {
             self.note_overwritten(text, range, sink);
         }
+        if !text.is_ascii() && is_styled(self.screen()) {
+            // What a wide character leaves behind has its style.
+            self.lines().painted = true;
+        }
         let before = self.screen().cursor_position().0;
         if self.insert {
             let width = unicode_width::UnicodeWidthStr::width(text).min(usize::from(MAX_SIDE));
@@ -175,20 +199,19 @@ impl Machine {
         }
         if self.charsets.draws_lines() {
             let drawn: String = text.chars().map(charset::line_drawing).collect();
-            self.emulator.process(drawn.as_bytes());
+            self.show(&drawn);
         } else if text.contains(REPLACEMENT) {
-            self.emulator.process(text.replace(REPLACEMENT, STAND_IN).as_bytes());
+            self.show(&text.replace(REPLACEMENT, STAND_IN));
         } else {
-            self.emulator.process(text.as_bytes());
+            self.show(text);
         }
         self.begin_rows(before, range.start);
     }
 
     /// Notes where rows that were empty begin.
     fn begin_rows(&mut self, before: u16, at: u64) {
-        let (row, alternate) = (self.screen().cursor_position().0, self.screen().alternate_screen());
-        let watch = self.emulator.callbacks_mut();
-        let lines = if alternate { &mut watch.alternate } else { &mut watch.primary };
+        let row = self.screen().cursor_position().0;
+        let lines = self.lines();
         let first = usize::from(before.min(row));
         // Rows above the cursor that scrolled up while this was printed have no beginning yet.
         let first = (0..first).rev().take_while(|row| lines.begun.get(*row) == Some(&NONE)).last().unwrap_or(first);
@@ -213,10 +236,25 @@ impl Machine {
             b'\n' => {
                 // The bottom row of a screen that scrolls is empty.
                 self.returned &= self.screen().cursor_position().0 + 1 < self.screen().size().0.get();
+                return self.break_row();
             }
             _ => self.returned = true,
         }
-        self.emulator.process(&[byte]);
+        let is_break = matches!(byte, 0x0b | 0x0c);
+        if is_break { self.move_down(&[byte]) } else { self.emulator.process(&[byte]) }
+    }
+
+    /// Where the top row is about to scroll off it is read here, which costs less than to have it told.
+    fn break_row(&mut self) {
+        let screen = self.screen();
+        let (rows, cols) = screen.size();
+        let scrolls = screen.cursor_position().0 + 1 == rows.get() && !self.lines().painted;
+        let screen = self.screen();
+        let top = scrolls.then(|| screen.rows(0, cols.get()).next()).flatten();
+        let top = top.filter(|text| text.is_ascii()).map(|text| (text, screen.row_wrapped(0)));
+        self.lines().top = top;
+        self.move_down(b"\n");
+        self.lines().top = None;
     }
 
     fn escape(&mut self, raw: &[u8], at: u64) {
@@ -224,16 +262,24 @@ impl Machine {
         self.returned = true;
         match (first, rest) {
             // What the emulator leaves out, in words that it knows.
-            (b'D', []) => self.emulator.process(b"\n"),
-            (b'E', []) => self.emulator.process(b"\r\n"),
+            (b'D', []) => self.move_down(b"\n"),
+            (b'E', []) => self.move_down(b"\r\n"),
             (b'c', []) => {
                 self.leave(at, LineEnd::Erased);
                 self.emulator.process(raw);
                 (self.charsets, self.concealed, self.insert) = (Charsets::default(), false, false);
+                let watch = self.emulator.callbacks_mut();
+                for lines in [&mut watch.primary, &mut watch.alternate] {
+                    (lines.painted, lines.region) = (false, false);
+                }
+                self.touch_all();
             }
             (b'7' | b'8' | b'=' | b'>' | b'M', []) => {
                 self.emulator.process(raw);
                 self.settle_concealed();
+                if first == b'M' {
+                    self.touch_all();
+                }
             }
             (b'(' | b')', &[set]) => self.charsets.designate(first == b')', set),
             _ => {}
@@ -257,6 +303,7 @@ impl Machine {
             (None, 'm') => return self.graphics(params, raw),
             (None | Some(b'?'), 'J') if matches!(params.as_slice(), [2, ..]) => {
                 self.leave(range.start, LineEnd::Erased);
+                self.lines().painted = false;
             }
             (None | Some(b'?'), 'J' | 'K') | (None, 'P' | 'X' | 'M') => self.note_erased(params, action, range, sink),
             (Some(b'?'), 'h' | 'l') if [47, 1047, 1049].iter().any(|mode| params.contains(*mode)) => {
@@ -265,13 +312,22 @@ impl Machine {
             (None, 'h' | 'l') => self.insert = if params.contains(4) { action == 'h' } else { self.insert },
             // Saved by CSI: the emulator knows it by ESC only.
             (None, 's') if params.as_slice() == [0] => return self.emulator.process(b"\x1b7"),
+            (None, 'r') => self.note_region(params),
             (None, 'u') => self.emulator.process(b"\x1b8"),
             (None, 'a') => return self.emulator.process(format!("\x1b[{}C", params.count()).as_bytes()),
             (None, 'e') => return self.emulator.process(format!("\x1b[{}B", params.count()).as_bytes()),
             _ => {}
         }
+        self.touch_for(private, action);
+        if matches!(action, 'J' | 'K' | 'X' | 'b') && is_styled(self.screen()) {
+            self.lines().painted = true;
+        }
+        let alternate = self.screen().alternate_screen();
         self.emulator.process(raw);
         self.settle_concealed();
+        if self.screen().alternate_screen() != alternate {
+            self.touch_all();
+        }
     }
 
     /// To the alternate screen or back; what stood on the one that is left for good comes out as lines.
@@ -288,6 +344,7 @@ impl Machine {
         };
         self.emulator.process(sequence);
         self.settle_concealed();
+        self.touch_all();
     }
 
     fn leave(&mut self, at: u64, end: LineEnd) {
@@ -340,55 +397,7 @@ impl Machine {
             self.note(kind, text, range, sink);
         }
     }
-
-    /// The emulator has no attribute for concealed text: such text is given a colour that stands for it.
-    fn graphics(&mut self, params: &Params, raw: &[u8]) {
-        if self.concealed && !resets(params) {
-            // Its real foreground comes back when it is shown again.
-            self.emulator.process(b"\x1b[39m");
-        }
-        self.emulator.process(raw);
-        self.concealed = conceals(params.as_slice()).unwrap_or(self.concealed);
-        if self.concealed {
-            self.emulator.process(CONCEALED_SGR);
-        } else if self.screen().fgcolor() == CONCEALED {
-            self.emulator.process(b"\x1b[39m");
-        }
-    }
-
-    /// A cursor that was restored brings its attributes with it.
-    fn settle_concealed(&mut self) {
-        self.concealed = self.screen().fgcolor() == CONCEALED;
-    }
 }
-
-fn resets(params: &Params) -> bool {
-    params.as_slice().first().is_none_or(|first| *first == 0)
-}
-
-/// What an SGR says about concealment, if anything.
-fn conceals(params: &[u16]) -> Option<bool> {
-    let mut said = if params.is_empty() { Some(false) } else { None };
-    let mut rest = params.iter();
-    while let Some(param) = rest.next() {
-        match param {
-            0 | 28 => said = Some(false),
-            8 => said = Some(true),
-            // A colour's own parameters.
-            38 | 48 | 58 => match rest.next() {
-                Some(5) => drop(rest.next()),
-                Some(2) => drop(rest.by_ref().nth(2)),
-                _ => {}
-            },
-            _ => {}
-        }
-    }
-    said
-}
-
-/// The foreground that stands for concealed text: a dark that nobody can read either.
-const CONCEALED: vt100::Color = vt100::Color::Rgb(1, 0, 2);
-const CONCEALED_SGR: &[u8] = b"\x1b[38;2;1;0;2m";
 
 /// What is shown for bytes that are no UTF-8, and what stands for it inside the emulator, which prints none.
 pub(super) const REPLACEMENT: &str = "\u{fffd}";
@@ -408,7 +417,7 @@ fn side(value: u16) -> NonZeroU16 {
 }
 
 /// The text of a stretch of a row.
-fn cells_text(screen: &vt100::Screen, row: u16, cols: std::ops::Range<u16>) -> String {
+fn cells_text(screen: &vt100::Screen, row: u16, cols: Range<u16>) -> String {
     let mut text = String::new();
     for col in cols.start..cols.end.min(screen.size().1.get()) {
         match screen.cell(row, col) {
@@ -469,6 +478,7 @@ impl Clone for Machine {
             concealed: self.concealed,
             insert: self.insert,
             returned: self.returned,
+            changes: self.changes.clone(),
         }
     }
 }
@@ -481,3 +491,6 @@ impl std::fmt::Debug for Machine {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

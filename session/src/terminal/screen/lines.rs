@@ -37,6 +37,12 @@ const MAX_LINE: usize = 64 * 1024;
 pub(super) struct Lines {
     alternate: bool,
     row: String,
+    /// The top row, and whether it wraps, where they were looked at before it scrolled off.
+    pub(super) top: Option<(String, bool)>,
+    /// Whether blanks may have a colour: such a one counts as printed when its row scrolls off.
+    pub(super) painted: bool,
+    /// Whether a part of the screen may scroll alone.
+    pub(super) region: bool,
     open: Option<(String, u64)>,
     /// Where the output began what stands in each row; [`NONE`] where there is nothing.
     pub(super) begun: VecDeque<u64>,
@@ -55,32 +61,37 @@ impl Lines {
     pub(super) fn scrolled(&mut self, contents: &RowContents<'_>, at: u64, done: &mut Vec<Line>) {
         let begun = self.begun.pop_front().unwrap_or(NONE);
         self.begun.push_back(NONE);
-        // A second copy of the row begins with a line end unless the row wraps, which nothing else tells.
+        if let Some((text, wraps)) = self.top.take() {
+            return self.push(&text, wraps, begun, at, done);
+        }
+        // What would come next begins with a line end unless the row wraps, which nothing else tells.
         let mut state = BasicFormattedCaptureState::new();
         let mut row = std::mem::take(&mut self.row);
         row.clear();
         let _ = contents.write_formatted_basic(&mut row, &mut state);
-        let end = row.len();
-        let _ = contents.write_formatted_basic(&mut row, &mut state);
-        let wraps = row.get(end..).is_none_or(|copy| !copy.starts_with('\n'));
+        let mut next = First(None);
+        let _ = contents.write_formatted_basic(&mut next, &mut state);
+        let text: String = basic_formatted_to_plain(&row).collect();
+        self.push(&text, next.0 != Some('\n'), begun, at, done);
+        self.row = row;
+    }
+
+    fn push(&mut self, text: &str, wraps: bool, begun: u64, at: u64, done: &mut Vec<Line>) {
         let (open, _) = self.open.get_or_insert((String::new(), begun.min(at)));
-        for piece in basic_formatted_to_plain(row.get(..end).unwrap_or_default()) {
-            open.push_str(piece);
-        }
+        open.push_str(text);
         if !wraps || open.len() > MAX_LINE {
             self.close(at, LineEnd::Scrolled, done);
         }
-        self.row = row;
     }
 
     /// All rows leave at once.
     pub(super) fn leave(&mut self, screen: &vt100::Screen, at: u64, end: LineEnd, done: &mut Vec<Line>) {
-        let rows = screen.size().0.get();
-        let used = (0..rows).rev().find(|row| !is_blank(screen, *row)).map_or(0, |row| row + 1);
-        for row in 0..used {
+        let texts = texts(screen);
+        let used = texts.iter().rposition(|text| !text.is_empty()).map_or(0, |row| row + 1);
+        for (row, text) in (0..).zip(texts.iter().take(used)) {
             let begun = self.begun.get(usize::from(row)).copied().unwrap_or(NONE);
             let (open, _) = self.open.get_or_insert((String::new(), begun.min(at)));
-            push_row(screen, row, open);
+            open.push_str(text);
             if !screen.row_wrapped(row) {
                 self.close(at, end, done);
             }
@@ -103,7 +114,26 @@ impl Lines {
     }
 }
 
-fn is_blank(screen: &vt100::Screen, row: u16) -> bool {
-    let cols = screen.size().1.get();
-    !(0..cols).any(|col| screen.cell(row, col).is_some_and(vt100::Cell::has_contents))
+/// The text of every row, see [`push_row`].
+pub(super) fn texts(screen: &vt100::Screen) -> Vec<String> {
+    let rows = screen.rows(0, screen.size().1.get());
+    let text = |(row, text): (u16, String)| {
+        if text.is_ascii() {
+            return text;
+        }
+        let mut text = String::new();
+        push_row(screen, row, &mut text);
+        text
+    };
+    (0..).zip(rows).map(text).collect()
+}
+
+/// Takes the first character alone.
+struct First(Option<char>);
+
+impl std::fmt::Write for First {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0 = text.chars().next();
+        if self.0.is_none() { Ok(()) } else { Err(std::fmt::Error) }
+    }
 }
