@@ -28,6 +28,8 @@ events = template["Resources"]["CloudTrailFunction"]["Properties"]["Events"]
 patterns = {name: event["Properties"]["Pattern"] for name, event in events.items()}
 wrong = []
 for name, pattern in patterns.items():
+    if pattern.get("source") != [{"prefix": "aws."}]:
+        wrong.append(f"the pattern {name} takes events that AWS did not send")
     length = len(json.dumps(pattern, separators=(",", ":")))
     if length > PATTERN_LIMIT:
         wrong.append(f"the pattern {name} has {length} characters; EventBridge takes {PATTERN_LIMIT}")

@@ -207,7 +207,8 @@ impl Follower<'_> {
     ) -> Result<(), Failure> {
         let Reading { app, invocation, rules, .. } = *self.reading;
         // What the agent uploads at the end is text, and comes when nothing can be ended any more.
-        let live = self.batch.events.iter().all(|event| event.message.starts_with('{'));
+        let events = &self.batch.events;
+        let live = !events.is_empty() && events.iter().all(|event| event.message.starts_with('{'));
         let source = if live { Source::LogStream } else { Source::Stored };
         for observed in observed {
             let Some(rule) = observed.draft.rule().and_then(|id| rules.rule(id)) else { continue };
