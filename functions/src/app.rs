@@ -197,18 +197,11 @@ impl App {
     /// Whether a record is one of our own outputs: reading it would never end.
     pub fn is_refused(&self, origin: &Origin) -> bool {
         let refused = &self.config.refused;
-        let own = |path: &str| {
-            let (place, rest) = path.split_once("://")?;
-            match place {
-                "s3" => rest.split_once('/').map(|(bucket, key)| refused.is_object(bucket, key)),
-                "cloudwatch" => Some(refused.log_groups.iter().any(|group| {
-                    let rest = rest.strip_prefix(group.as_str());
-                    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                })),
-                _ => None,
-            }
-        };
-        own(&origin.path).unwrap_or_default()
+        match origin.path.split_once("://") {
+            Some(("s3", rest)) => rest.split_once('/').is_some_and(|(bucket, key)| refused.is_object(bucket, key)),
+            Some(("cloudwatch", rest)) => refused.is_log_stream(rest),
+            _ => false,
+        }
     }
 
     /// Adds to a metric of the invocation.

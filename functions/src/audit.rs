@@ -222,6 +222,7 @@ impl<'a> Audit<'a> {
             facts: facts.clone(),
             named: self.origin.named.as_ref().map(ToString::to_string),
             uploader: self.origin.uploader.clone(),
+            account: self.origin.account.clone(),
         }
     }
 

@@ -326,9 +326,10 @@ impl Function {
 }
 
 impl Refused {
-    /// Whether a log group is one of ours.
-    pub fn is_log_group(&self, name: &str) -> bool {
-        self.log_groups.iter().any(|own| own == name)
+    /// Whether `GROUP/STREAM` lies in a log group of ours.
+    pub fn is_log_stream(&self, path: &str) -> bool {
+        let rests = self.log_groups.iter().filter_map(|group| path.strip_prefix(group.as_str()));
+        rests.into_iter().any(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Whether an object is one of ours.
@@ -486,7 +487,8 @@ mod tests {
         assert_eq!(config.window, SignedDuration::from_mins(15));
         assert_eq!(config.size_cap, 2 << 20);
         assert!(
-            config.refused.is_log_group("/aws/lambda/warden") && !config.refused.is_log_group("/aws/lambda/warden-2")
+            config.refused.is_log_stream("/aws/lambda/warden/1")
+                && !config.refused.is_log_stream("/aws/lambda/warden-2/1")
         );
         assert!(config.refused.is_object("out", "results/x.jsonl") && !config.refused.is_object("out", "results-2/x"));
         assert_eq!(config.output, None);

@@ -9,10 +9,17 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use warden_aws::FetchError;
 use warden_aws::s3;
+use warden_session::SessionId;
 
 use crate::clients::Clients;
 use crate::dedup::hex;
 use crate::source::ObjectRef;
+
+/// The session whose record lies under a key, by the name that the agent gives it: `PREFIX/SESSION.log`.
+pub fn named_session(key: &str) -> Option<SessionId> {
+    let name = key.rsplit('/').next().unwrap_or_default();
+    SessionId::parse(name.strip_suffix(".log")?)
+}
 
 /// An answer that is still to come.
 pub type Fetching<'a, T> = Pin<Box<dyn Future<Output = Result<T, FetchError>> + Send + 'a>>;

@@ -14,7 +14,7 @@ use crate::draft::DraftKind;
 use crate::error::Failure;
 use crate::ledger::{Claim, Facts, Receipt, Scan};
 use crate::metrics::Metric;
-use crate::object::Opened;
+use crate::object::{Opened, named_session};
 use crate::outbox::Outbox;
 use crate::response::{Identity, Source, respond};
 use crate::source::{LogBatch, ObjectRef};
@@ -338,12 +338,11 @@ fn owned((session, claim): (&str, Claim)) -> (String, Claim) {
 
 /// The origin of an object, as its notification names it.
 fn origin_of(object: &ObjectRef) -> Origin {
-    let name = object.key.rsplit('/').next().unwrap_or_default();
     Origin {
         kind: Kind::Transcript,
         path: format!("s3://{}/{}", object.bucket, object.key),
         version: object.version.clone(),
-        named: name.strip_suffix(".log").and_then(SessionId::parse),
+        named: named_session(&object.key),
         uploader: object.uploader.as_deref().and_then(uploading_node),
         // Whose bucket it is does not say whose session it was.
         account: None,

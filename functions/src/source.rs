@@ -87,10 +87,6 @@ pub struct ObjectRef {
     pub etag: Option<String>,
     /// `principalId` of the uploader (`AWS:AROA…:i-0123…`), which only S3 notifications carry.
     pub uploader: Option<String>,
-    /// Account of the bucket's event, where the envelope names it.
-    pub account: Option<String>,
-    /// Region of the bucket.
-    pub region: Option<String>,
     /// When it was stored.
     pub at: Option<Timestamp>,
 }

@@ -184,6 +184,7 @@ mod tests {
                 facts: said.clone(),
                 named: named.map(str::to_owned),
                 uploader: uploader.map(str::to_owned),
+                account: None,
             };
             let found: Vec<_> = conflicts(&claim, *started).iter().map(|conflict| conflict.on).collect();
             assert_eq!(found, *expected, "{name}");

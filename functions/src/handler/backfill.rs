@@ -21,7 +21,7 @@ use crate::clients::Clients;
 use crate::config::Place;
 use crate::error::Failure;
 use crate::metrics::Metric;
-use crate::object::Opened;
+use crate::object::{Opened, named_session};
 
 /// Most bytes of the results of one object. Beyond it findings are counted only.
 pub const RESULTS_LIMIT: usize = 32 * 1024 * 1024;
@@ -150,8 +150,7 @@ impl Backfill<'_> {
 
     async fn scan(&self, key: &str, path: String) -> Scan<'_> {
         let mut known = Sessions::default();
-        let name = key.rsplit('/').next().unwrap_or_default();
-        let named = name.split(".log").next().and_then(SessionId::parse);
+        let named = named_session(key);
         // Who it was is known as long as the ledger keeps it; what was done is in the record.
         if let Some(session) = named.as_ref().filter(|_| !self.app.config.table.is_empty())
             && let Ok(Some(facts)) = self.app.ledger.facts(session.as_str(), None, self.invocation.now()).await
@@ -229,7 +228,10 @@ impl Scan<'_> {
     }
 
     fn begin(&mut self, all: bool) {
-        let Some(kind) = kind::recognise(&self.head, all).filter(|kind| is_record(*kind)) else { return };
+        // What lies in a session's place is its transcript, however little it looks like one.
+        let named = || (all && self.named.is_some() && !self.head.is_empty()).then_some(Kind::Transcript);
+        let recognised = kind::recognise(&self.head, all).filter(|kind| is_record(*kind));
+        let Some(kind) = recognised.or_else(named) else { return };
         let source = Source::new(kind, &self.path);
         self.reading = Some(Reading { reader: Reader::new(kind), detector: Detector::new(self.rules), source });
         let head = std::mem::take(&mut self.head);

@@ -264,8 +264,7 @@ impl Reconciler<'_> {
 
     async fn record(&mut self, session: &str, since: Timestamp) -> Result<(), Failure> {
         let (held, claims) = self.held(session).await?;
-        let own =
-            |claim: &Claim| claim.facts.account.as_deref().is_none_or(|account| account == self.app.config.account);
+        let own = |claim: &Claim| claim.account.as_deref().is_none_or(|account| account == self.app.config.account);
         // Whether the session began before this deployment is not known: of the first day nothing can be said.
         let young = self.now.duration_since(since) < NIGHTLY_SPAN / 2;
         if held.facts.is_some() || young || !claims.iter().all(own) {

@@ -19,6 +19,9 @@ pub struct Claim {
     pub named: Option<String>,
     /// Managed node that stored it, where the notification names it.
     pub uploader: Option<String>,
+    /// Account that it was delivered from, which is not the record's own word.
+    #[serde(default)]
+    pub account: Option<String>,
 }
 
 /// What was read of a session, and what came of it: "no alert" is not "not scanned".

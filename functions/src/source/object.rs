@@ -25,8 +25,6 @@ pub(super) fn notification(record: &RawValue) -> Result<Work, SourceError> {
         size: record.s3.object.size.and_then(|size| u64::try_from(size).ok()),
         etag: record.s3.object.e_tag,
         uploader: record.principal_id.principal_id,
-        account: None,
-        region: record.aws_region,
         at: Timestamp::from_millisecond(record.event_time.timestamp_millis()).ok(),
     }))
 }
@@ -53,7 +51,7 @@ struct Object {
 }
 
 impl Created {
-    pub(super) fn work(self, account: Option<String>, region: Option<String>, at: Option<Timestamp>) -> Work {
+    pub(super) fn work(self, at: Option<Timestamp>) -> Work {
         created(ObjectRef {
             bucket: self.bucket.name,
             key: self.object.key,
@@ -61,8 +59,6 @@ impl Created {
             size: self.object.size,
             etag: self.object.etag,
             uploader: None,
-            account,
-            region,
             at,
         })
     }
@@ -87,10 +83,6 @@ impl TrailFiles {
 fn created(object: ObjectRef) -> Work {
     if object.key.ends_with('/') {
         return Work::Nothing("folder marker");
-    }
-    let trail = ["/CloudTrail-Digest/", "/CloudTrail-Insight/"];
-    if trail.iter().any(|folder| object.key.contains(folder)) {
-        return Work::Nothing("CloudTrail digest or insight");
     }
     Work::Object(object)
 }

@@ -32,8 +32,6 @@ pub(super) struct Shape<'a> {
     #[serde(borrow)]
     detail: Option<&'a RawValue>,
     source: Option<String>,
-    account: Option<String>,
-    region: Option<String>,
     time: Option<Timestamp>,
     #[serde(rename = "Type")]
     sns_type: Option<String>,
@@ -150,7 +148,7 @@ pub(super) fn text(text: &str, budget: &mut Budget, depth: usize) -> Result<Vec<
         return Ok(files.works());
     }
     if shape.detail_type.is_some() {
-        return event_bridge(shape).map(|work| vec![work]);
+        return event_bridge(&shape).map(|work| vec![work]);
     }
     match (shape.sns_type.as_deref(), &shape.sns_message) {
         (Some("Notification"), Some(message)) => return self::text(message, budget, depth + 1),
@@ -182,7 +180,7 @@ fn record(record: &RawValue, budget: &mut Budget, depth: usize) -> Result<Vec<Wo
     }
 }
 
-fn event_bridge(shape: Shape<'_>) -> Result<Work, SourceError> {
+fn event_bridge(shape: &Shape<'_>) -> Result<Work, SourceError> {
     let detail = shape.detail.ok_or(SourceError::Malformed("an EventBridge event"))?.get();
     let malformed = |_| SourceError::Malformed("an EventBridge event");
     // Only AWS's own services may send events whose source begins so: whoever else puts events makes them up.
@@ -192,7 +190,7 @@ fn event_bridge(shape: Shape<'_>) -> Result<Work, SourceError> {
     match shape.detail_type.as_deref().unwrap_or_default() {
         "Object Created" => {
             let created: Created = serde_json::from_str(detail).map_err(malformed)?;
-            Ok(created.work(shape.account, shape.region, shape.time))
+            Ok(created.work(shape.time))
         }
         kind if kind.ends_with("via CloudTrail") => Ok(Work::ApiCall(serde_json::from_str(detail).map_err(malformed)?)),
         _ => Err(SourceError::UnknownEnvelope),
