@@ -42,7 +42,7 @@ impl Bad {
         Some(Self { stack, faults, queue, bucket })
     }
 
-    fn run(&self, handler: &str, time: Duration) -> Runtime {
+    pub(crate) fn run(&self, handler: &str, time: Duration) -> Runtime {
         Runtime::start(handler, &self.stack.environment(handler, &self.faults.url()), time).unwrap()
     }
 

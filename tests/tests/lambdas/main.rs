@@ -3,6 +3,7 @@
 
 mod faults;
 mod fetch;
+mod forgery;
 mod paths;
 mod response;
 

@@ -1,12 +1,14 @@
 //! What comes in, and what goes out of it.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
 use warden_tests::aws::Account;
-use warden_tests::ministack::Stack;
+use warden_tests::ministack::{Stack, venv};
 use warden_tests::sessions::Operated;
 use warden_tests::wait_for;
 
@@ -197,11 +199,9 @@ fn a_rule_from_git_is_used() {
     let stack = ministack.deploy("100000000010", &[("RulesInBucket", "yes")]);
     let queue = stack.alerts("alerts", None);
     let rule = "title: Own\nid: 0f7a5a4e-0000-4000-8000-000000000001\nlevel: high\nlogsource: {product: aws, service: session-manager, category: command}\ndetection:\n  run:\n    CommandLine: own-tool --now\n  condition: run\n";
-    let digest: Vec<_> = Sha256::digest(rule).iter().map(|byte| format!("{byte:02x}")).collect();
     let bucket = stack.bucket("rules");
     stack.account.put(&bucket, "rules/linux/own.yml", rule);
-    let manifest = json!({"version": 1, "files": [{"path": "linux/own.yml", "sha256": digest.concat()}]});
-    stack.account.put(&bucket, "rules/manifest.json", manifest.to_string());
+    stack.account.put(&bucket, "rules/manifest.json", manifest_of("linux/own.yml", rule));
     let session = Operated::new("100000000010", 1, &["own-tool --now"]);
     stack.account.put(&stack.bucket("transcripts"), &session.key(), session.transcript());
     stack.account.take_until(&queue, "the alert", |alert| {
@@ -268,6 +268,22 @@ fn a_distributed_map_reads_every_transcript() {
         let lines = String::from_utf8(stack.account.fetch(&results, key)).unwrap();
         assert!(lines.contains(ATTACK) && lines.contains("\"type\":\"summary\""), "{key}: {lines}");
     }
+}
+
+/// The manifest that the published workflow writes for a repository with one rule.
+fn manifest_of(path: &str, rule: &str) -> Vec<u8> {
+    let workflow = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../functions/rules-workflow.yml"));
+    let script = workflow.split_once("<<'PYTHON'\n").unwrap().1.split_once("PYTHON\n").unwrap().0;
+    let indent = script.len() - script.trim_start().len();
+    let script: Vec<_> = script.lines().map(|line| line.get(indent..).unwrap_or_default()).collect();
+    let repository = TempDir::new().unwrap();
+    let file = repository.path().join("rules").join(path);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, rule).unwrap();
+    let python = venv().unwrap().join("python");
+    let made = Command::new(python).arg("-c").arg(script.join("\n")).current_dir(repository.path()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    made.stdout
 }
 
 /// Puts the messages of a session into its log stream. The second time they are new events with the old text.
