@@ -1,5 +1,8 @@
 //! Why a record was not done, in words that stay the same: alarms and dead-letter queues go by them.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
 use lambda_runtime::Diagnostic;
 use warden_aws::FetchError;
 
@@ -30,9 +33,21 @@ pub enum Failure {
     /// The function's time was nearly up: the record comes again.
     #[error("no time was left")]
     OutOfTime,
+    /// The record met a fault of the program.
+    #[error("a fault of the program: the record is needed to find it")]
+    Panicked,
     /// The event is for another function.
     #[error("an event that this function does not take")]
     Misdirected,
+}
+
+/// What a future comes to; a fault of ours or of a library fails what met it, not what is around it.
+///
+/// # Errors
+/// [`Failure::Panicked`], and those of the future.
+pub async fn caught<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    // Every lock that such a fault can leave poisoned is taken all the same.
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(Failure::Panicked))
 }
 
 impl Failure {
@@ -59,6 +74,7 @@ impl Failure {
             Self::Outbox(OutboxError::Sink(_)) => "Warden.SinkFailed",
             Self::SystemsManager(_) => "Warden.SystemsManagerFailed",
             Self::OutOfTime => "Warden.OutOfTime",
+            Self::Panicked => "Warden.Panicked",
             Self::Misdirected => "Warden.Misdirected",
         }
     }

@@ -16,6 +16,11 @@ use warden_functions::metrics::Metric;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     log_json();
+    // What a panic says may hold session text: only its place is logged.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(error_type = "Warden.Panicked", place, "a fault of the program");
+    }));
     let config = Config::read(|name| std::env::var(name).ok()).map_err(|errors| {
         for error in &errors {
             tracing::error!(error_type = "Warden.Config", %error, "the configuration is wrong");

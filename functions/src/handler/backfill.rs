@@ -19,7 +19,7 @@ use crate::app::{App, Invocation};
 use crate::backfill::{Asked, Code, Engine, Outcome, Task, results_key};
 use crate::clients::Clients;
 use crate::config::Place;
-use crate::error::Failure;
+use crate::error::{Failure, caught};
 use crate::metrics::Metric;
 use crate::object::{Opened, named_session};
 
@@ -89,7 +89,9 @@ pub async fn handle(app: &App, invocation: &Invocation, event: &[u8]) -> Result<
             again = again.or(Some(Failure::OutOfTime));
             Outcome::failed(Code::TemporaryFailure, "no time was left")
         } else {
-            Box::pin(Backfill { app, invocation, rules: &rules, place, run: &asked.run }.task(task, &mut again)).await
+            let backfill = Backfill { app, invocation, rules: &rules, place, run: &asked.run };
+            let done = caught(async { Ok(Box::pin(backfill.task(task, &mut again)).await) }).await;
+            done.unwrap_or_else(|_| Outcome::failed(Code::PermanentFailure, "a fault of the program"))
         };
         if outcome.code != Code::Succeeded {
             app.count(Metric::RecordsFailed, 1);

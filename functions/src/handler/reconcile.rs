@@ -11,7 +11,7 @@ use crate::app::{App, Invocation};
 use crate::audit::notice;
 use crate::dedup::Observed;
 use crate::draft::{Draft, DraftKind};
-use crate::error::Failure;
+use crate::error::{Failure, caught};
 use crate::handler::logs;
 use crate::ledger::table::Expect;
 use crate::ledger::{Claim, Facts, Loaded, QUERY_LIMIT, Receipt};
@@ -136,7 +136,7 @@ impl Reconciler<'_> {
         if self.invocation.is_over() {
             return Err(Failure::OutOfTime);
         }
-        let result = self.session(known, standard).await;
+        let result = Box::pin(caught(self.session(known, standard))).await;
         self.note_failure(result);
         self.judged += 1;
         Ok(())

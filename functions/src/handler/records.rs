@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::app::{App, Invocation};
-use crate::error::Failure;
+use crate::error::{Failure, caught};
 use crate::metrics::Metric;
 use crate::reading::Reading;
 use crate::source::{self, Carrier, SourceError, Work};
@@ -53,7 +53,7 @@ async fn record(
         }
         if let Work::Nothing(what) = work {
             tracing::debug!(what, "nothing to read");
-        } else if let Err(error) = read(reading, work).await {
+        } else if let Err(error) = caught(read(reading, work)).await {
             failure = failure.or(Some(error));
         }
     }

@@ -9,6 +9,8 @@ use warden_aws::FetchError;
 use warden_functions::alert::Kind;
 use warden_functions::error::Failure;
 use warden_functions::ledger::table::TableError;
+use warden_functions::object::{Body, Fetching, MemoryStore, Opened, Store};
+use warden_functions::source::ObjectRef;
 
 use crate::support::{BUCKET, NODE, PRINCIPAL, SESSION, key, sqs, started, store, stored, transcript, twin};
 
@@ -68,7 +70,7 @@ async fn a_size_cap_is_told() {
 
 #[tokio::test]
 async fn a_bomb_is_told() {
-    let memory = warden_functions::object::MemoryStore::default();
+    let memory = MemoryStore::default();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     gzip.write_all(&transcript(SESSION, NODE, ATTACK)).unwrap();
     let zeros = vec![b' '; 1 << 20];
@@ -84,7 +86,7 @@ async fn a_bomb_is_told() {
 
 #[tokio::test]
 async fn what_is_no_record_is_told_if_it_has_the_name_of_one() {
-    let memory = warden_functions::object::MemoryStore::default();
+    let memory = MemoryStore::default();
     memory.put(BUCKET, &key(SESSION), None, b"");
     memory.put(BUCKET, "sessions/notes.log", None, b"hello, world\n");
     let twin = twin(memory, &[]);
@@ -95,7 +97,7 @@ async fn what_is_no_record_is_told_if_it_has_the_name_of_one() {
 
 #[tokio::test]
 async fn own_outputs_are_refused() {
-    let memory = warden_functions::object::MemoryStore::default();
+    let memory = MemoryStore::default();
     memory.put(BUCKET, "own/sessions/x.log", None, &transcript(SESSION, NODE, ATTACK));
     let twin = twin(memory, &[]);
     let mut event = stored(SESSION, None, NODE);
@@ -153,4 +155,42 @@ async fn logs_hold_the_session_and_none_of_its_text() {
         assert!(forms.iter().all(|form| !form.contains("Hunter22")));
     }
     assert!(twin.table.rows().iter().all(|row| !row.body.contains("Hunter22")));
+}
+
+/// A store of which one object makes the reader panic.
+#[derive(Debug)]
+struct Faulty(MemoryStore);
+
+impl Store for Faulty {
+    fn open<'a>(&'a self, object: &'a ObjectRef) -> Fetching<'a, Opened> {
+        Box::pin(async move {
+            let mut opened = self.0.open(object).await?;
+            if object.version.as_deref() == Some("bad") {
+                opened.body = Box::new(Panicking);
+            }
+            Ok(opened)
+        })
+    }
+}
+
+struct Panicking;
+
+impl Body for Panicking {
+    fn next(&mut self) -> Fetching<'_, Option<Vec<u8>>> {
+        panic!("cat /etc/shadow")
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_makes_us_panic_fails_alone() {
+    let memory = store(ATTACK, Some("1"));
+    memory.put(BUCKET, &key(SESSION), Some("bad"), b"x");
+    let mut twin = twin(MemoryStore::default(), &[]);
+    twin.app.store = Box::new(Faulty(memory));
+    let of = |version| stored(SESSION, Some(version), NODE).to_string();
+    let answer = twin.transcripts("1", &sqs(&[of("bad"), of("1"), of("bad")])).await.unwrap();
+    let failed: Vec<_> =
+        answer["batchItemFailures"].as_array().unwrap().iter().map(|item| &item["itemIdentifier"]).collect();
+    assert_eq!(failed, ["m-0", "m-2"]);
+    assert_eq!(twin.initials().len(), 1);
 }

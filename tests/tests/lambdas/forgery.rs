@@ -23,7 +23,12 @@ fn forged_transcripts_are_reported_and_not_believed() {
     let rows = [
         ("another session", honest.key(), text.replace(&honest.id, &other.id), conflict),
         ("another node", honest.key(), text.replace(&honest.target, &other.target), conflict),
-        ("a late upload", honest.key(), text.replace(year, "2020"), "A record was stored too late to be the agent's own"),
+        (
+            "a late upload",
+            honest.key(),
+            text.replace(year, "2020"),
+            "A record was stored too late to be the agent's own",
+        ),
         (
             "other content",
             honest.key(),
