@@ -27,8 +27,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,11 +36,13 @@ use crate::dedup::{Seen, Window, digest};
 pub mod dynamo;
 pub mod facts;
 pub mod finding;
+mod mask_key;
 pub mod memory;
 pub mod rows;
 pub mod table;
 
 pub use facts::Facts;
+pub(crate) use mask_key::random_key;
 pub use rows::{Attempt, Claim, Due, FollowUps, Other, Receipt, Scan};
 use table::{Expect, Key, Range, Row, Table, TableError};
 
@@ -373,28 +373,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// The key of the digests that stand for masked secrets, if one was made.
-    ///
-    /// # Errors
-    /// What the table answers.
-    pub async fn mask_key(&self, now: Timestamp) -> Result<Option<Vec<u8>>, TableError> {
-        let known: Loaded<String> = self.load(&self.key("R", "", "MASK"), now).await?;
-        known.value.map(|key| BASE64_STANDARD.decode(key).map_err(|_| TableError::Layout)).transpose()
-    }
-
-    /// The same; whoever asks first makes it, at random and for good.
-    ///
-    /// # Errors
-    /// What the table answers.
-    pub async fn made_mask_key(&self, now: Timestamp) -> Result<Vec<u8>, TableError> {
-        if let Some(key) = self.mask_key(now).await? {
-            return Ok(key);
-        }
-        let made = BASE64_STANDARD.encode(random_key());
-        self.store(self.key("R", "", "MASK"), &made, Expect::Absent, now).await?;
-        self.mask_key(now).await?.ok_or(TableError::Contended)
-    }
-
     /// Notes that something is to be sent at a time. Equal notes of one minute are one.
     ///
     /// # Errors
@@ -479,32 +457,10 @@ impl Ledger {
 /// How often a row that others change is read again.
 pub const ATTEMPTS: u32 = 8;
 
-/// A key that nobody can guess. Linux has randomness for everybody as soon as it runs.
-pub(crate) fn random_key() -> [u8; 32] {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).unwrap_or_default();
-    key
-}
-
 fn hour(at: Timestamp) -> String {
     at.as_second().div_euclid(3600).to_string()
 }
 
 fn parse<T: DeserializeOwned>(row: &Row) -> Result<T, TableError> {
     serde_json::from_str(&row.body).map_err(|_| TableError::Layout)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::memory::Memory;
-    use super::*;
-
-    #[tokio::test]
-    async fn the_mask_key_is_made_once_and_stays() {
-        let table: Arc<dyn Table> = Arc::new(Memory::default());
-        let ledger = || Ledger::new(table.clone(), "111122223333", "eu-west-1", SignedDuration::from_hours(1));
-        let key = ledger().made_mask_key(Timestamp::UNIX_EPOCH).await.unwrap();
-        assert!(key.len() == 32 && key.iter().any(|byte| *byte != 0));
-        assert_eq!(ledger().made_mask_key("2040-01-01T00:00:00Z".parse().unwrap()).await.unwrap(), key);
-    }
 }
