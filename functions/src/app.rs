@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use warden_rules::mask::Masker;
-use warden_rules::{RuleSet, library};
+use warden_rules::{PackError, RuleSet};
 
 use crate::audit::{Origin, Policy};
 use crate::clients::Clients;
@@ -83,13 +83,15 @@ impl Invocation {
 
 impl App {
     /// On the AWS services that the configuration names, with the embedded rules.
-    pub fn new(config: Config) -> Self {
+    ///
+    /// # Errors
+    /// Rules that are not what the build made: a damaged binary.
+    pub fn new(config: Config) -> Result<Self, PackError> {
         let clients = Arc::new(Clients::default());
         let table: Arc<dyn Table> = Arc::new(Dynamo::new(clients.clone(), &config.table));
         let sinks = Sinks::of(&config, &clients);
         let store = Box::new(S3(clients.clone()));
-        let rules = shipped::rules().unwrap_or_else(|_| library::load().set);
-        Self::on(config, clients, table, sinks, store, Arc::new(rules))
+        Ok(Self::on(config, clients, table, sinks, store, Arc::new(shipped::rules()?)))
     }
 
     /// On other services than AWS's: what tests do.

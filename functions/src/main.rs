@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 use warden_functions::app::{App, Invocation};
 use warden_functions::config::{Config, Function};
 use warden_functions::error::Failure;
@@ -28,7 +30,7 @@ async fn main() -> anyhow::Result<()> {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("configuration: {}", errors.join("; "))
     })?;
-    let app = Arc::new(App::new(config));
+    let app = Arc::new(App::new(config)?);
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let app = app.clone();
         async move { invoke(&app, &event).await }
@@ -64,15 +66,11 @@ async fn dispatch(app: &App, invocation: &Invocation, event: &[u8]) -> Result<Va
 /// Our own lines from the level that the function's settings name; of everything else warnings only, for what the SDK
 /// says in detail holds what it sends.
 fn log_json() {
-    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned());
-    let filter = EnvFilter::try_new(format!("warn,warden_functions={level},bootstrap={level}"));
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new("warn,warden_functions=info,bootstrap=info"));
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_target(false)
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .init();
+    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok());
+    let own = level.unwrap_or(LevelFilter::INFO);
+    let levels = [("warden_functions", own), ("bootstrap", own)];
+    let targets = Targets::new().with_default(LevelFilter::WARN).with_targets(levels);
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);
+    let lines = lines.with_current_span(false).with_target(false).with_ansi(false);
+    tracing_subscriber::registry().with(targets).with(lines).init();
 }

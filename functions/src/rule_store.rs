@@ -15,7 +15,7 @@ use flate2::read::{DeflateDecoder, DeflateEncoder};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
-use warden_rules::{Level, PackError, RuleSet, library};
+use warden_rules::{Level, PackError, RuleSet};
 
 mod folder;
 mod manifest;
@@ -31,6 +31,7 @@ use crate::dedup::Observed;
 use crate::draft::{Draft, DraftKind};
 use crate::ledger::table::{BODY_LIMIT, Expect, TableError};
 use crate::ledger::{Ledger, Loaded};
+use crate::shipped::rules_or_none;
 
 /// How long a set is used before its manifest is looked at again.
 pub const CHECK_AFTER: SignedDuration = SignedDuration::from_secs(60);
@@ -119,7 +120,7 @@ impl RuleStore {
             state.checked = Some(now);
             self.check(folder, &mut state, now).await;
         }
-        let rules = state.rules.get_or_insert_with(|| Arc::new(shipped())).clone();
+        let rules = state.rules.get_or_insert_with(|| Arc::new(rules_or_none())).clone();
         (rules, state.untold.clone())
     }
 
@@ -177,7 +178,7 @@ impl State {
         if value.as_ref().is_some_and(|good| good.etag == fresh.etag && good.version == fresh.rules.version()) {
             return;
         }
-        let (n, before) = value.map_or_else(|| (0, strengths(&shipped())), |good| (good.n + 1, good.rules));
+        let (n, before) = value.map_or_else(|| (0, strengths(&rules_or_none())), |good| (good.n + 1, good.rules));
         self.untold.extend(weaker(&before, fresh, n));
         self.pending = Some((fresh.good(n), expect));
     }
@@ -192,10 +193,6 @@ impl State {
         }
         (self.refused, self.etag) = (etag, None);
     }
-}
-
-fn shipped() -> RuleSet {
-    crate::shipped::rules().unwrap_or_else(|_| library::load().set)
 }
 
 /// A set that was read and is good.

@@ -91,8 +91,25 @@ impl RuleSet {
     /// Loads rule files, given as path and text. A file may hold several documents; one bad document takes only itself
     /// away, a syntax error also those after it in its file.
     pub fn load<P: AsRef<str>, T: AsRef<str>>(files: impl IntoIterator<Item = (P, T)>) -> Loaded {
-        let mut rules = Vec::new();
-        let mut fields = Fields::default();
+        Self::default().load_beside(files, |_| false)
+    }
+
+    /// Loads rule files beside the rules of this set: a rule of the files takes the place of one with the same id, and the ids
+    /// that are `unwanted` are left out of this set.
+    ///
+    /// ```
+    /// use warden_rules::{RuleSet, library};
+    /// let shipped = library::load().set;
+    /// let (count, first) = (shipped.rules().len(), shipped.rules()[0].id.clone());
+    /// let loaded = shipped.load_beside(None::<(&str, &str)>, |id| id == first);
+    /// assert_eq!(loaded.set.rules().len(), count - 1);
+    /// ```
+    pub fn load_beside<P: AsRef<str>, T: AsRef<str>>(
+        self,
+        files: impl IntoIterator<Item = (P, T)>,
+        unwanted: impl Fn(&str) -> bool,
+    ) -> Loaded {
+        let (mut rules, mut fields) = (Vec::new(), self.fields);
         let mut found = Vec::new();
         let mut first_uses = HashMap::new();
         for (path, text) in files {
@@ -106,6 +123,7 @@ impl RuleSet {
             report.found.sort_by_key(|found| (found.line, found.column));
             found.append(&mut report.found);
         }
+        rules.extend(self.rules.into_iter().filter(|rule| !first_uses.contains_key(&rule.id) && !unwanted(&rule.id)));
         let (errors, warnings) = found.into_iter().partition(|found| found.severity == Severity::Error);
         Loaded { set: Self::new(rules, fields), errors, warnings }
     }

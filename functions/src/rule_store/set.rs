@@ -1,13 +1,14 @@
 //! Rule files -> a set beside the shipped library, and what a new set takes away.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use warden_rules::{Level, PackError, Response, RuleSet, library};
+use warden_rules::{Level, Loaded, PackError, Response, RuleSet};
 
 use super::manifest::{File, Manifest};
 use crate::dedup::hex;
+use crate::shipped;
 
 /// Why a set is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,27 +119,12 @@ pub(super) fn text(file: &File, bytes: Vec<u8>) -> Result<String, SetError> {
 /// # Errors
 /// [`SetError::Rules`]: one rule that is not understood, and the set is not taken.
 pub fn assemble(manifest: &Manifest, files: &[(String, String)]) -> Result<RuleSet, SetError> {
-    let own = RuleSet::load(files.iter().map(|(path, text)| (path, text)));
-    if let Some(first) = own.errors.first() {
-        return Err(SetError::Rules { path: first.path.clone(), line: first.line, count: own.errors.len() });
+    let files = files.iter().map(|(path, text)| (path, text));
+    let Loaded { set, errors, .. } = shipped::rules_or_none().load_beside(files, |id| manifest.without.contains(id));
+    match errors.first() {
+        Some(first) => Err(SetError::Rules { path: first.path.clone(), line: first.line, count: errors.len() }),
+        None => Ok(set),
     }
-    let replaced: BTreeSet<&str> = own
-        .set
-        .rules()
-        .iter()
-        .map(|rule| rule.id.as_str())
-        .chain(manifest.without.iter().map(String::as_str))
-        .collect();
-    let shipped = library::files().iter().filter(|(path, text)| {
-        if replaced.is_empty() {
-            return true;
-        }
-        let rules = RuleSet::load([(path, text)]).set;
-        !rules.rules().iter().all(|rule| replaced.contains(rule.id.as_str()))
-    });
-    let shipped = shipped.map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-    // What is left of a shipped file with several rules is loaded after ours, and its rules of the same id are passed over.
-    Ok(RuleSet::load(files.iter().cloned().chain(shipped)).set)
 }
 
 /// What the next set is compared with.
@@ -227,7 +213,7 @@ mod tests {
 
     #[test]
     fn own_rules_stand_beside_the_library_or_replace_it() {
-        let shipped = library::load().set;
+        let shipped = warden_rules::library::load().set;
         let first = shipped.rules()[0].id.clone();
         let second = shipped.rules()[1].id.clone();
         let alone = assemble(&Manifest::default(), &[]).unwrap();

@@ -37,7 +37,7 @@ impl Case {
         self.at += 60;
         let (rules, notices) = self.store.rules(Timestamp::from_second(self.at).unwrap()).await;
         self.store.confirm(Timestamp::from_second(self.at).unwrap()).await;
-        let shipped = library::load().set.rules().len();
+        let shipped = crate::shipped::rules().unwrap().rules().len();
         let lines =
             notices.into_iter().flat_map(|notice| std::iter::once(notice.draft.title).chain(notice.draft.notes));
         (rules.rules().len() - shipped, lines.collect())
