@@ -79,13 +79,20 @@ fn what_exists_already_is_used() {
         format!("arn:aws:sns:eu-west-1:444444444444:{name}")
     };
     let (machine, human, chat) = (topic("machine"), topic("human"), topic("chat"));
+    let sessions = json!({"Type": "AWS::Kinesis::Stream", "Properties": {"Name": "sessions", "ShardCount": 1}});
+    let template = json!({"Resources": {"Sessions": sessions}}).to_string();
+    account.query("cloudformation", &[("Action", "CreateStack"), ("StackName", "stream"), ("TemplateBody", &template)]);
+    let stream = "arn:aws:kinesis:eu-west-1:444444444444:stream/sessions";
+    let keys = ["transcripts", "stream"].map(|key| format!("arn:aws:kms:eu-west-1:444444444444:key/{key}")).join(",");
     let stack = ministack.deploy(
         "444444444444",
         &[
             ("ExistingTranscriptBucket", "transcripts"),
             ("CloudTrailBucket", "trail"),
             ("LogGroup1", "/ssm/sessions"),
+            ("StreamArn", stream),
             ("CloudTrailLogGroup", "/trail"),
+            ("ForeignKeyArns", &keys),
             ("MachineTopicArn", &machine),
             ("HumanTopicArn", &human),
             ("ChatTopicArn", &chat),
