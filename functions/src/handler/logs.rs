@@ -55,10 +55,11 @@ pub async fn finish(app: &App, invocation: &Invocation, outbox: &Outbox<'_>, pat
     let reading = Reading { app, invocation, outbox, rules: &rules };
     let follower = Follower { reading: &reading, batch: &batch };
     let running = |text: String| Following::from_text(&text).filter(|next| !next.finished);
-    if app.ledger.stream(group, stream, now).await?.value.and_then(running).is_some_and(|next| next.hole) {
+    let mut loaded = app.ledger.stream(group, stream, now).await?;
+    if loaded.value.clone().and_then(running).is_some_and(|next| next.hole) {
         follower.follow().await?;
+        loaded = app.ledger.stream(group, stream, now).await?;
     }
-    let loaded = app.ledger.stream(group, stream, now).await?;
     let Some(mut next) = loaded.value.and_then(running) else { return Ok(()) };
     let mut audit = Audit::new(app.policy(&rules), follower.origin());
     let (reader, counts) = next.resume();
